@@ -1,0 +1,1 @@
+"""What exists: the Gemma 4 variants, their architecture and their files."""

@@ -1,0 +1,1 @@
+"""The shell: argv in, text or one JSON document out."""

@@ -1,0 +1,1 @@
+"""Reading GGUF headers, bounded and without trusting them."""

@@ -1,0 +1,1 @@
+"""The Hugging Face hub: its metadata and the layout of its cache."""

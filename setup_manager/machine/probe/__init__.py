@@ -1,0 +1,1 @@
+"""One module a source; each a thin reader and a pure parser."""

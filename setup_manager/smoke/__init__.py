@@ -1,0 +1,1 @@
+"""A real inference, judged and measured."""
