@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from setup_manager.catalog.artifact import Artifact, Role
+
 
 @dataclass(frozen=True, slots=True)
 class Experts:
@@ -99,30 +101,50 @@ class CatalogFile:
 
     Attributes:
         variant: Key of the variant it belongs to.
-        quantization: Label, e.g. ``"Q4_K_M"``; for QAT files ``"QAT-Q4_0"``, ``"QAT-UD-Q4_K_XL"``.
+        quantization: Label, e.g. ``"Q4_K_M"``; for QAT weights ``"QAT-Q4_0"`` and the like;
+            ``""`` where a projector's or drafter's is unknown.
         qat: Whether the weights were trained for this quantization.
-        role: ``"weights"``, ``"projector"`` or ``"drafter"``.
+        role: What the file is for.
         repository: ``org/name`` on the hub.
         path: Path inside the repository; the first shard of a split file.
         commit: Full commit, or None.
         size_bytes: Exact length, or None.
         sha256: Digest, or None.
+        superseded: Whether the repository has replaced this upload; kept to recognise old files.
     """
 
     variant: str
     quantization: str
     qat: bool
-    role: str
+    role: Role
     repository: str
     path: str
     commit: str | None
     size_bytes: int | None
     sha256: str | None
+    superseded: bool = False
 
     @property
     def pinned(self) -> bool:
         """Whether the file can be fetched without asking the hub what it is."""
         return None not in (self.commit, self.size_bytes, self.sha256)
+
+    def artifact(self) -> Artifact:
+        """Make the artifact of a pinned file.
+
+        Raises:
+            ValueError: If the file is not pinned.
+        """
+        if self.commit is None or self.size_bytes is None or self.sha256 is None:
+            raise ValueError(f"{self.repository}/{self.path} is not pinned")
+        return Artifact(
+            repository=self.repository,
+            path=self.path,
+            commit=self.commit,
+            size_bytes=self.size_bytes,
+            sha256=self.sha256,
+            role=self.role,
+        )
 
 
 @dataclass(frozen=True, slots=True)
