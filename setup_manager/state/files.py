@@ -1,0 +1,56 @@
+"""Small files that are either the old content or the new, never half of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from setup_manager.errors import SetupError
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Replace a small text file as a whole, and make it last through a power cut.
+
+    Raises:
+        SetupError: If the folder cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        temporary = Path(name)
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise SetupError(
+            f"{path} cannot be written.",
+            code="state-unwritable",
+            context=[error.strerror or str(error)],
+            hint="Make the folder writable, or set GEMMA_SETUP_HOME to one that is.",
+        ) from error
+
+
+def write_json(path: Path, document: object) -> None:
+    """Replace a JSON file as a whole.
+
+    Raises:
+        SetupError: If the folder cannot be written.
+    """
+    write_atomically(path, json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+
+
+def read_json(path: Path) -> Any | None:  # noqa: ANN401 - JSON
+    """Read a JSON file of ours; a file that is missing, torn or foreign counts as not there."""
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
