@@ -1,0 +1,6 @@
+"""`python -m setup_manager` is `gemma-setup`."""
+
+from setup_manager.cli.entry import run
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,48 @@
+"""The configuration file: options that a person does not want to type each time."""
+
+from __future__ import annotations
+
+import tomllib
+from typing import Any
+
+from setup_manager.cli.options import CONFIGURABLE
+from setup_manager.cli.shell import Shell
+from setup_manager.errors import UsageError
+from setup_manager.state.paths import PathResolver
+
+
+def read_defaults(shell: Shell) -> dict[str, Any]:
+    """Read the configuration file, if there is one.
+
+    Returns:
+        Option values by parameter name, in click's ``default_map`` form.
+
+    Raises:
+        UsageError: If the file is no TOML or sets something that is no option.
+    """
+    try:
+        path = PathResolver(shell.environment, shell.os_name, shell.home).config_file().path
+        document = tomllib.loads(path.read_text("utf-8"))
+    except (OSError, UsageError):
+        return {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(
+            "The configuration file is not TOML.",
+            code="bad-configuration",
+            context=[f"file: {path}", str(error)],
+            hint="Mend or remove the file.",
+        ) from error
+    return {_option_name(key, str(path)): value for key, value in document.items()}
+
+
+def _option_name(key: str, path: str) -> str:
+    name = key.replace("-", "_")
+    if name in CONFIGURABLE:
+        return name
+    known = ", ".join(sorted(option.replace("_", "-") for option in CONFIGURABLE))
+    raise UsageError(
+        f"The configuration file sets {key!r}, which is no option.",
+        code="bad-configuration",
+        context=[f"file: {path}", f"options: {known}"],
+        hint="Mend the name or take the line out.",
+    )

@@ -1,0 +1,109 @@
+"""The shell of one run: the environment, the terminal, the options that every command has."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+import tempfile
+import threading
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import click
+from click.core import ParameterSource
+
+from setup_manager.cli.options import CommonOptions, StorageOptions
+from setup_manager.cli.terminal import Terminal
+from setup_manager.state.paths import Paths, Place, resolve_paths
+
+_DECIDED_BY = {
+    ParameterSource.COMMANDLINE: "--models-dir",
+    ParameterSource.ENVIRONMENT: "GEMMA_SETUP_MODELS_DIR",
+    ParameterSource.DEFAULT_MAP: "configuration file",
+}
+OS_NAMES = {"Linux": "linux", "Darwin": "macos", "Windows": "windows"}
+
+
+class Shell:
+    """What a command is given besides its own arguments.
+
+    Args:
+        environment: The environment variables.
+        terminal: Where to write.
+        cancel: Set when the user asks to stop.
+
+    Attributes:
+        command: Name of the running command.
+        options: The common options.
+    """
+
+    def __init__(
+        self, environment: Mapping[str, str], terminal: Terminal, cancel: threading.Event
+    ) -> None:
+        self.environment = environment
+        self.terminal = terminal
+        self.cancel = cancel
+        self.command = ""
+        self.options = CommonOptions()
+
+    def begin(self, command: str, options: CommonOptions) -> None:
+        """Take the common options of a command."""
+        self.command = command
+        self.options = options
+        if options.no_color:
+            self.terminal = replace(self.terminal, colour=False)
+        if options.no_input or options.as_json:
+            self.terminal = replace(self.terminal, can_ask=False)
+
+    @property
+    def os_name(self) -> str:
+        """``"linux"``, ``"macos"``, ``"windows"``, or what Python calls another system."""
+        system = platform.system()
+        return OS_NAMES.get(system, system.lower())
+
+    @property
+    def home(self) -> Path | None:
+        """The user's home folder, None where there is none."""
+        try:
+            return Path.home()
+        except RuntimeError:
+            return None
+
+    @property
+    def temporary(self) -> Path:
+        """The system's folder for temporary files."""
+        try:
+            return Path(tempfile.gettempdir())
+        except OSError:
+            return Path(os.curdir)
+
+    def paths(self, storage: StorageOptions) -> Paths:
+        """Resolve every folder for this run."""
+        models = None
+        if storage.models_dir:
+            source = click.get_current_context().get_parameter_source("models_dir")
+            models = Place(
+                Path(os.path.abspath(storage.models_dir)),  # noqa: PTH100 - links stay as typed
+                _DECIDED_BY.get(source, "default") if source else "default",
+            )
+        return resolve_paths(
+            self.environment,
+            os_name=self.os_name,
+            home=self.home,
+            temporary=self.temporary,
+            models_dir=models,
+        )
+
+    def note(self, text: str) -> None:
+        """Tell a person something on the way; silent under --quiet and --json."""
+        if self.options.quiet or self.options.as_json or self.options.progress == "json":
+            return
+        print(self.terminal.plain(text), file=self.terminal.stderr, flush=True)
+
+    def confirm(self, question: str) -> bool:
+        """Ask a person yes or no; Enter means yes."""
+        print(f"{question} [Y/n] ", end="", file=self.terminal.stderr, flush=True)
+        answer = sys.stdin.readline()
+        return answer.strip().lower() in {"", "y", "yes"} and answer != ""

@@ -1,0 +1,132 @@
+"""The terminal as it is: how wide, with colour or not, Unicode or ASCII, a person or a pipe."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TextIO
+
+_STYLES = {
+    "bold": "1",
+    "dim": "2",
+    "red": "31",
+    "green": "32",
+    "yellow": "33",
+    "cyan": "36",
+}
+_ASCII_MARKS = {"ok": "ok", "warn": "!!", "fail": "XX", "skip": "--", "run": ">>"}
+_UNICODE_MARKS = {"ok": "✓", "warn": "!", "fail": "✗", "skip": "–", "run": "▸"}
+_MARK_STYLES = {"ok": "green", "warn": "yellow", "fail": "red", "skip": "dim", "run": "cyan"}
+_FALLBACK_WIDTH = 80
+_MAX_TEXT_WIDTH = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Terminal:
+    """Where output goes and what it may contain.
+
+    Attributes:
+        stdout: Results.
+        stderr: Progress, questions and errors.
+        width: Columns.
+        colour: Whether escape sequences for colour may be used.
+        unicode: Whether characters beyond ASCII can be shown.
+        interactive: Whether a person watches stderr (a terminal that can move the cursor).
+        can_ask: Whether a person can answer a question.
+    """
+
+    stdout: TextIO
+    stderr: TextIO
+    width: int
+    colour: bool
+    unicode: bool
+    interactive: bool
+    can_ask: bool
+
+    def styled(self, text: str, *styles: str) -> str:
+        """Wrap text in escape sequences where colour is allowed."""
+        if not self.colour or not styles:
+            return text
+        codes = ";".join(_STYLES[style] for style in styles)
+        return f"\x1b[{codes}m{text}\x1b[0m"
+
+    def mark(self, status: str) -> str:
+        """Give the sign for ``ok``, ``warn``, ``fail``, ``skip`` or ``run``, in its colour."""
+        marks = _UNICODE_MARKS if self.unicode else _ASCII_MARKS
+        return self.styled(marks[status], _MARK_STYLES[status])
+
+    def plain(self, text: str) -> str:
+        """Replace what the output encoding cannot show."""
+        if self.unicode:
+            return text
+        for fancy, simple in _ASCII_WORDS.items():
+            text = text.replace(fancy, simple)
+        return text.encode("ascii", "replace").decode("ascii")
+
+
+_ASCII_WORDS = {
+    "…": "...", "·": "-", "–": "-", "—": "-", "→": "->", "≤": "<=", "≥": ">=", "×": "x",
+    "°": " deg ", "✓": "ok", "✗": "XX", "▸": ">>", "█": "#", "░": ".", "▏": "|", "“": '"', "”": '"',
+}  # fmt: skip
+
+
+def describe_terminal(
+    environment: Mapping[str, str],
+    stdin: TextIO | None = None,
+    stdout: TextIO | None = None,
+    stderr: TextIO | None = None,
+    *,
+    no_color: bool = False,
+) -> Terminal:
+    """Look at the standard streams once.
+
+    Args:
+        environment: For NO_COLOR and TERM.
+        stdin: Defaults to the process's own; so do the other two.
+        stdout: Results.
+        stderr: Progress, questions and errors.
+        no_color: Whether the user asked for no colour.
+    """
+    stdin, stdout, stderr = stdin or sys.stdin, stdout or sys.stdout, stderr or sys.stderr
+    dumb = environment.get("TERM", "") == "dumb"
+    colour = not no_color and not environment.get("NO_COLOR") and not dumb and _is_tty(stdout)
+    return Terminal(
+        stdout=stdout,
+        stderr=stderr,
+        width=min(shutil.get_terminal_size((_FALLBACK_WIDTH, 24)).columns, _MAX_TEXT_WIDTH),
+        colour=colour and (os.name != "nt" or _windows_console_understands_escapes()),
+        unicode=_is_unicode(stdout) and _is_unicode(stderr),
+        interactive=_is_tty(stderr) and not dumb,
+        can_ask=_is_tty(stdin) and _is_tty(stderr),
+    )
+
+
+def _is_tty(stream: TextIO | None) -> bool:
+    try:
+        return stream is not None and stream.isatty()
+    except ValueError:  # closed
+        return False
+
+
+def _is_unicode(stream: TextIO | None) -> bool:
+    encoding = getattr(stream, "encoding", None) or "ascii"
+    return encoding.lower().replace("-", "").startswith("utf")
+
+
+def _windows_console_understands_escapes() -> bool:
+    """Switch on escape sequences in the Windows console (Windows 10 and later)."""
+    if sys.platform == "win32":
+        import ctypes
+
+        kernel = ctypes.windll.kernel32
+        handle = kernel.GetStdHandle(-11)
+        mode = ctypes.c_ulong()
+        enable_virtual_terminal_processing = 0x0004
+        return bool(
+            kernel.GetConsoleMode(handle, ctypes.byref(mode))
+            and kernel.SetConsoleMode(handle, mode.value | enable_virtual_terminal_processing)
+        )
+    return True
