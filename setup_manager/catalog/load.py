@@ -85,7 +85,7 @@ class _Node:
     def path(self, key: str) -> str:
         return f"{self.where}.{key}" if self.where else key
 
-    def take(self, key: str) -> Any:  # noqa: ANN401 - JSON
+    def take(self, key: str) -> Any:
         if key not in self.value:
             raise _WrongValueError(f"{self.path(key)} is missing")
         return self.value[key]

@@ -22,9 +22,11 @@ def read_defaults(shell: Shell) -> dict[str, Any]:
     """
     try:
         path = PathResolver(shell.environment, shell.os_name, shell.home).config_file().path
-        document = tomllib.loads(path.read_text("utf-8"))
+        content = path.read_bytes()
     except (OSError, UsageError):
         return {}
+    try:
+        document = tomllib.loads(content.decode("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(
             "The configuration file is not TOML.",

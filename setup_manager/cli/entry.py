@@ -9,15 +9,15 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import click
 
-from setup_manager.cli.group import SUMMARIES, cli
-from setup_manager.cli.interrupt import Interruption
-from setup_manager.cli.result import Outcome, write_outcome
-from setup_manager.cli.shell import Shell
-from setup_manager.cli.terminal import describe_terminal
+from setup_manager.cli.group import SUMMARIES, Invocation, cli
 from setup_manager.errors import InterruptedByUserError, SetupError, UsageError
+
+if TYPE_CHECKING:
+    from setup_manager.cli.result import Outcome
 
 _BROKEN_PIPE_EXIT = 1
 
@@ -33,61 +33,54 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     _make_streams_safe()
-    interruption = Interruption()
-    interruption.listen()
-    terminal = describe_terminal(os.environ)
-    shell = Shell(os.environ, terminal, interruption.requested)
-    as_json = "--json" in _before_double_dash(arguments)
+    invocation = Invocation()
     try:
-        outcome = _run(arguments, shell)
-        if outcome is None:
+        result = _run(arguments, invocation)
+        if result is None:
             return 0
-        write_outcome(
-            shell.command or _command_of(arguments),
-            outcome,
-            shell.terminal,
-            as_json=as_json,
-            secrets=_secrets(),
-        )
+        return _write(arguments, invocation, result)
     except (BrokenPipeError, KeyboardInterrupt) as error:
         _silence_streams()
         return 130 if isinstance(error, KeyboardInterrupt) else _BROKEN_PIPE_EXIT
-    return outcome.exit_code
 
 
-def _run(arguments: list[str], shell: Shell) -> Outcome | None:
-    """Run a command; whatever happens becomes an outcome. None: click itself printed help."""
+def _run(arguments: list[str], invocation: Invocation) -> Outcome | SetupError | None:
+    """Run a command; whatever happens becomes a result. None: click itself printed help."""
     try:
-        returned = cli.main(
-            args=arguments,
-            prog_name="gemma-setup",
-            standalone_mode=False,
-            obj=shell,
-            default_map=_default_map(shell),
+        outcome: Outcome | None = cli.main(
+            args=arguments, prog_name="gemma-setup", standalone_mode=False, obj=invocation
         )
-        return returned if isinstance(returned, Outcome) else None
     except SetupError as error:
-        return Outcome(error=error)
-    except click.exceptions.NoArgsIsHelpError as error:
-        print(error.format_message(), file=shell.terminal.stderr)
-        return Outcome(error=_no_command()) if "--json" in arguments else None
+        return error
+    except click.exceptions.NoArgsIsHelpError:
+        return None
     except click.ClickException as error:
-        return Outcome(error=_usage_error(error, arguments))
+        return _usage_error(error, arguments)
     except (KeyboardInterrupt, click.Abort):
-        return Outcome(error=_interrupted())
+        return _interrupted()
     except BrokenPipeError:
         raise
     except Exception as error:
         if os.environ.get("GEMMA_SETUP_DEBUG"):
             raise
-        return Outcome(error=_unexpected(error))
+        return _unexpected(error)
+    # Click returns an exit code, not an outcome, after --help and --version.
+    return None if isinstance(outcome, int) else outcome
 
 
-def _default_map(shell: Shell) -> dict[str, dict[str, object]]:
-    from setup_manager.cli.config import read_defaults
+def _write(arguments: list[str], invocation: Invocation, result: Outcome | SetupError) -> int:
+    from setup_manager.cli.result import Outcome, write_outcome
 
-    defaults = read_defaults(shell)
-    return dict.fromkeys(SUMMARIES, defaults) if defaults else {}
+    shell = invocation.shell
+    outcome = Outcome(error=result) if isinstance(result, SetupError) else result
+    write_outcome(
+        shell.command or _command_of(arguments),
+        outcome,
+        shell.terminal,
+        as_json="--json" in _before_double_dash(arguments),
+        secrets=_secrets(),
+    )
+    return outcome.exit_code
 
 
 def _before_double_dash(arguments: list[str]) -> list[str]:
@@ -104,10 +97,6 @@ def _usage_error(error: click.ClickException, arguments: list[str]) -> UsageErro
         error.format_message(),
         hint=f"See `gemma-setup {command + ' ' if command else ''}--help`.",
     )
-
-
-def _no_command() -> UsageError:
-    return UsageError("No command was given.", hint="See `gemma-setup --help`.")
 
 
 def _interrupted() -> InterruptedByUserError:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import os
+from functools import cached_property
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 import click
 
 from setup_manager import __version__
+
+if TYPE_CHECKING:
+    from setup_manager.cli.shell import Shell
 
 SUMMARIES = {
     "install": "Check, choose, download, register and try a model: the whole job.",
@@ -28,6 +34,21 @@ SUMMARIES = {
     "paths": "Show where everything lives and what decided it.",
     "completion": "Print the completion script for a shell.",
 }
+
+
+class Invocation:
+    """One run of the program; its shell is made when a command or an error needs it."""
+
+    @cached_property
+    def shell(self) -> Shell:
+        """The shell, listening for Ctrl-C from now on."""
+        from setup_manager.cli.interrupt import Interruption
+        from setup_manager.cli.shell import Shell
+        from setup_manager.cli.terminal import describe_terminal
+
+        interruption = Interruption()
+        interruption.listen()
+        return Shell(os.environ, describe_terminal(os.environ), interruption.requested)
 
 
 class LazyGroup(click.Group):
@@ -70,5 +91,10 @@ class LazyGroup(click.Group):
     epilog="Start with `gemma-setup install`; `gemma-setup COMMAND --help` begins with examples.",
 )
 @click.version_option(__version__, "--version", prog_name="gemma-setup")
-def cli() -> None:
+@click.pass_context
+def cli(context: click.Context) -> None:
     """Get Google's Gemma 4 running on this machine, and keep at it until it does."""
+    from setup_manager.cli.config import read_defaults
+
+    defaults = read_defaults(context.obj.shell)
+    context.default_map = dict.fromkeys(SUMMARIES, defaults)

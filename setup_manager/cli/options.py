@@ -17,8 +17,8 @@ import click
 from setup_manager import units
 
 if TYPE_CHECKING:
+    from setup_manager.cli.group import Invocation
     from setup_manager.cli.result import Outcome
-    from setup_manager.cli.shell import Shell
 
 KV_TYPES = ("f16", "q8_0", "q4_0")
 PREFERENCES = ("speed", "quality", "balanced")
@@ -237,7 +237,8 @@ def gemma_command(
     def decorate(function: Callable[..., Outcome]) -> click.Command:
         @click.pass_obj
         @wraps(function)
-        def run(shell: Shell, /, **values: Any) -> Outcome:
+        def run(invocation: Invocation, /, **values: Any) -> Outcome:
+            shell = invocation.shell
             common = _take(CommonOptions, values)
             chosen = {_KEYWORDS[group]: _take(group, values) for group in groups}
             shell.begin(name, common)

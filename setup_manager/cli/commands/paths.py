@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from setup_manager.cli.options import StorageOptions
-from setup_manager.cli.options import gemma_command
+from setup_manager.cli.options import StorageOptions, gemma_command
 from setup_manager.cli.result import Outcome
 from setup_manager.cli.shell import Shell
 

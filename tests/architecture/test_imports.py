@@ -1,0 +1,124 @@
+"""The direction of imports, and who may import what from outside."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import setup_manager
+
+ROOT = Path(setup_manager.__file__).parent
+
+# A package may import those before it on its own row and every package of the rows above.
+LAYERS: tuple[tuple[str, ...], ...] = (
+    ("errors", "units", "__init__"),
+    ("gguf", "catalog"),
+    ("machine",),
+    ("fit",),
+    ("download", "hub"),
+    ("state",),
+    ("recover",),
+    ("runtimes", "smoke"),
+    ("rehearsal",),
+    ("workflow",),
+    ("cli", "__main__"),
+)
+
+# Who alone may import a dependency; a path or a folder each.
+OWNERS = {
+    "requests": ("download/transport.py", "runtimes/http.py"),
+    "urllib3": ("download/transport.py",),
+    "huggingface_hub": ("hub/",),
+    "psutil": ("machine/probe/",),
+    "filelock": ("download/store.py",),
+    "click": ("cli/",),
+    "tqdm": ("cli/progress.py",),
+    "xllamacpp": ("runtimes/embedded_child.py",),
+    "subprocess": ("machine/probe/", "runtimes/", "smoke/"),
+}
+
+# Packages that only compute: nothing of the outside world may be imported there.
+PURE_PACKAGES = ("catalog", "gguf", "fit")
+PURE_MODULES = (
+    "errors.py",
+    "units.py",
+    "machine/facts.py",
+    "machine/document.py",
+    "machine/checks.py",
+    "download/plan.py",
+    "download/journal.py",
+    "download/protocol.py",
+    "smoke/judge.py",
+)
+IMPURE = {"requests", "urllib3", "psutil", "subprocess", "click", "tqdm", "socket", "threading"}
+
+SOURCES = sorted(ROOT.rglob("*.py"))
+
+
+def imports_of(path: Path) -> set[str]:
+    """Every module that a file imports, however deep inside it, under its full name."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            assert node.level == 0, f"{path}: relative imports hide the direction"
+            found.add(node.module)
+    return found
+
+
+def package_of(path: Path) -> str:
+    return path.relative_to(ROOT).parts[0].removesuffix(".py")
+
+
+def rank(package: str) -> tuple[int, int]:
+    for row, packages in enumerate(LAYERS):
+        if package in packages:
+            return row, packages.index(package)
+    raise AssertionError(f"{package} has no place in LAYERS")
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_imports_point_only_down(path: Path) -> None:
+    own = package_of(path)
+    for module in imports_of(path):
+        if not module.startswith("setup_manager."):
+            continue
+        other = module.split(".")[1]
+        assert other == own or rank(other) < rank(own), f"{own} must not import {module}"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_each_dependency_has_one_owner(path: Path) -> None:
+    name = path.relative_to(ROOT).as_posix()
+    for module in imports_of(path):
+        owners = OWNERS.get(module.split(".")[0])
+        assert owners is None or name.startswith(owners), f"{name} must not import {module}"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_the_pure_core_imports_nothing_of_the_outside(path: Path) -> None:
+    name = path.relative_to(ROOT).as_posix()
+    if package_of(path) not in PURE_PACKAGES and name not in PURE_MODULES:
+        pytest.skip("an adapter or the shell")
+    assert not {module.split(".")[0] for module in imports_of(path)} & IMPURE
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_only_the_shell_prints_exits_or_reads_the_environment(path: Path) -> None:
+    name = path.relative_to(ROOT).as_posix()
+    if package_of(path) in {"cli", "__main__"} or name == "runtimes/embedded_child.py":
+        pytest.skip("the shell, or a program of its own")
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            assert node.func.id not in {"print", "input", "exit", "quit"}, f"line {node.lineno}"
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            used = f"{node.value.id}.{node.attr}"
+            assert used not in {"os.environ", "os.getenv", "sys.exit", "sys.argv"}, (
+                f"line {node.lineno} uses {used}"
+            )
+
+
+def test_the_layers_name_every_package() -> None:
+    for path in SOURCES:
+        rank(package_of(path))
