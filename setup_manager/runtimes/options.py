@@ -1,0 +1,112 @@
+"""Start parameters: one table from what was computed to the flags that llama-server takes."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from setup_manager.fit.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class StartOptions:
+    """How a model is started; every runtime takes what it can of it.
+
+    The prompt cache (8 GiB by default) and the context checkpoints (32 a slot by default) live in
+    main memory and grow while the server runs; both are off or small here, since memory that a
+    plan did not count is what takes machines down.
+
+    Attributes:
+        context: Tokens of context, all slots together unless the cache is unified.
+        slots: Sequences served side by side.
+        key_type: How keys are stored: ``"f16"``, ``"q8_0"``, ``"q4_0"``.
+        value_type: How values are stored.
+        gpu_layers: Layers on the GPU; None for as many as fit.
+        ubatch: Tokens computed at once.
+        threads: Threads; None for the engine's own choice.
+        cache_ram_mib: Limit of the prompt cache in MiB, 0 for none.
+        context_checkpoints: Checkpoints of the sliding-window cache kept for each slot.
+        flash_attention: False to switch it off; True leaves it to the engine, except that
+            quantised values need it on.
+        unified_kv: Whether the slots share one cache.
+    """
+
+    context: int = 4096
+    slots: int = 1
+    key_type: str = "f16"
+    value_type: str = "f16"
+    gpu_layers: int | None = None
+    ubatch: int = 512
+    threads: int | None = None
+    cache_ram_mib: int = 0
+    context_checkpoints: int = 4
+    flash_attention: bool = True
+    unified_kv: bool = False
+
+
+# Flags without which a server still starts and answers rightly: left out where --help lacks them.
+OPTIONAL_FLAGS = frozenset({"cache-ram", "ctx-checkpoints", "kv-unified", "ubatch-size"})
+
+
+def start_options(settings: Settings, *, threads: int | None = None) -> StartOptions:
+    """Derive start parameters from the settings that a plan was computed for.
+
+    Args:
+        settings: What `explain` and `recommend` computed with.
+        threads: Threads, None for the engine's own choice.
+    """
+    return StartOptions(
+        context=settings.context if settings.unified_kv else settings.context * settings.slots,
+        slots=settings.slots,
+        key_type=settings.key_type.value,
+        value_type=settings.value_type.value,
+        gpu_layers=settings.gpu_layers,
+        ubatch=settings.ubatch,
+        threads=threads,
+        flash_attention=settings.flash_attention,
+        unified_kv=settings.unified_kv,
+    )
+
+
+def flag_values(options: StartOptions) -> dict[str, str]:
+    """Return long flag names (without dashes) and values, for a command line or a preset file.
+
+    Source: `llama-server --help` of b11434; a preset section takes the same names.
+    """
+    flags = {
+        "ctx-size": str(options.context),
+        "parallel": str(options.slots),
+        "cache-type-k": options.key_type,
+        "cache-type-v": options.value_type,
+        "ubatch-size": str(options.ubatch),
+        "cache-ram": str(options.cache_ram_mib),
+        "ctx-checkpoints": str(options.context_checkpoints),
+    }
+    if options.gpu_layers is not None:
+        flags["n-gpu-layers"] = str(options.gpu_layers)
+    if options.threads is not None:
+        flags["threads"] = str(options.threads)
+    if not options.flash_attention:
+        flags["flash-attn"] = "off"
+    elif options.value_type != "f16":
+        flags["flash-attn"] = "on"
+    if options.unified_kv:
+        flags["kv-unified"] = ""
+    return flags
+
+
+def server_arguments(options: StartOptions, known_flags: Collection[str] = ()) -> list[str]:
+    """Return the flags as arguments for llama-server.
+
+    Args:
+        options: The start parameters.
+        known_flags: Long flags that ``--help`` names, without dashes; empty if it was not asked.
+    """
+    arguments: list[str] = []
+    for name, value in flag_values(options).items():
+        if known_flags and name in OPTIONAL_FLAGS and name not in known_flags:
+            continue
+        arguments.append(f"--{name}")
+        if value:
+            arguments.append(value)
+    return arguments

@@ -1,0 +1,82 @@
+"""Smoke tests of real engines on real files."""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+from pathlib import Path
+
+import psutil
+import pytest
+
+from setup_manager.errors import SmokeFailedError
+from setup_manager.machine.probe.system import LocalCommands, System, this_platform
+from setup_manager.runtimes import llama_cpp
+from setup_manager.runtimes.base import ModelFiles, ServerRuntime
+from setup_manager.runtimes.embedded import EmbeddedEngine
+from setup_manager.runtimes.options import StartOptions
+from setup_manager.smoke.reading import machine_reader, process_reader
+from setup_manager.smoke.report import Prediction, require_passed
+from setup_manager.smoke.request import SmokeEvent, SmokeRequest, Watch
+from setup_manager.smoke.run import run_smoke, smoke_options
+from tests.runtimes.random_gguf import write_random_gemma4
+
+pytestmark = pytest.mark.real_runtime
+
+
+@pytest.fixture(scope="module")
+def random_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_random_gemma4(tmp_path_factory.mktemp("models") / "random.gguf")
+
+
+@pytest.fixture(params=["embedded", "llama.cpp"])
+def runtime(request: pytest.FixtureRequest) -> ServerRuntime:
+    if request.param == "embedded":
+        pytest.importorskip("xllamacpp")
+        return EmbeddedEngine()
+    program = shutil.which("llama-server")
+    if program is None:
+        pytest.skip("llama-server is not on PATH")
+    return llama_cpp.server_at(Path(program))
+
+
+@pytest.fixture
+def watch() -> Watch:
+    system = System(Path("/"), LocalCommands(os.environ), this_platform())
+    return Watch(machine_reader(system), process_reader(system))
+
+
+def test_random_weights_fail_with_reasons_and_measurements(
+    runtime: ServerRuntime, random_model: Path, watch: Watch
+) -> None:
+    events: list[SmokeEvent] = []
+    predicted = Prediction(memory_bytes=10**8, tokens_per_second=100.0, low=50.0, high=200.0)
+    request = SmokeRequest("random", smoke_options(StartOptions()), predicted=predicted)
+    report = run_smoke(runtime, ModelFiles(random_model), request, watch, events.append)
+    document = report.to_document()
+    assert document["passed"] is False
+    assert document["reasons"]
+    assert document["runtime"] == runtime.name
+    assert document["load_seconds"] > 0
+    assert document["first_token_seconds"] > 0
+    assert document["prompt_tokens_per_second"] > 0
+    assert document["tokens_per_second"] > 0
+    assert 5_000_000 < document["peak_memory_bytes"] < 2_000_000_000
+    memory = document["memory"]
+    assert memory["peak_bytes"] >= memory["anonymous_bytes"] + memory["mapped_bytes"]
+    ratio = document["tokens_per_second"] / 100.0
+    assert math.isclose(document["predicted"]["speed_ratio"], ratio, abs_tol=0.001)
+    stages = list(dict.fromkeys(event.stage for event in events))
+    assert stages == ["load", "warm-up", "question"]
+    with pytest.raises(SmokeFailedError) as caught:
+        require_passed(report)
+    assert set(report.reasons) <= set(caught.value.context)
+
+
+def test_nothing_is_left_running_after_a_test(
+    runtime: ServerRuntime, random_model: Path, watch: Watch
+) -> None:
+    request = SmokeRequest("random", smoke_options(StartOptions()))
+    run_smoke(runtime, ModelFiles(random_model), request, watch)
+    assert psutil.Process().children(recursive=True) == []
