@@ -59,6 +59,8 @@ class Memory:
         pressure_percent: Share of the last ten seconds in which tasks waited for memory
             (PSI ``some avg10``), None where there is no PSI.
         users: The biggest users, largest first.
+        zram_bytes: Of the swap, how much lies compressed in main memory itself: it gains a
+            factor of two or three at most and model weights do not compress.
     """
 
     total_bytes: int
@@ -69,6 +71,7 @@ class Memory:
     swap_free_bytes: int = 0
     pressure_percent: float | None = None
     users: tuple[MemoryUser, ...] = ()
+    zram_bytes: int = 0
 
 
 class Vendor(StrEnum):
@@ -96,6 +99,10 @@ class Gpu:
         source: Which probe said so.
         bandwidth_bytes_per_second: Vendor figure, None if unknown.
         integrated: Whether it is part of the CPU and no card.
+        users: Programs that hold its memory, largest first.
+        carve_out_bytes: What the BIOS set aside for an integrated GPU (no longer part of main
+            memory), None where that is unknown or meaningless.
+        lent_bytes: What the driver lends it of main memory at most (AMD: GTT), None likewise.
     """
 
     vendor: Vendor
@@ -107,6 +114,9 @@ class Gpu:
     source: str
     bandwidth_bytes_per_second: float | None = None
     integrated: bool = False
+    users: tuple[MemoryUser, ...] = ()
+    carve_out_bytes: int | None = None
+    lent_bytes: int | None = None
 
 
 class Basis(StrEnum):
@@ -193,11 +203,18 @@ class Surroundings:
             ``"kubernetes"``, ``"other"``.
         wsl: 0, 1 or 2.
         virtual_machine: Hypervisor name, ``""`` on bare metal or if unknown.
+        board: Single-board computer or module, as its device tree names it.
+        proxies: Names of the proxy variables that are set; their values may hold passwords.
+        clock_plausible: False when the clock stands before this program's release: every
+            certificate will be refused.
     """
 
     container: str = "none"
     wsl: int = 0
     virtual_machine: str = ""
+    board: str = ""
+    proxies: tuple[str, ...] = ()
+    clock_plausible: bool = True
 
 
 class FindingKind(StrEnum):

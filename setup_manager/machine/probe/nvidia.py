@@ -1,0 +1,322 @@
+"""NVIDIA GPUs, through nvidia-smi: cards, unified parts, MIG, and all the ways it breaks."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from setup_manager.machine.facts import Finding, FindingKind, Gpu, Memory, MemoryUser, Vendor
+from setup_manager.machine.probe.memory import MAX_USERS
+from setup_manager.machine.probe.pci import has_display_device
+from setup_manager.machine.probe.system import MAX_BYTES, CommandResult, Outcome, System, whole
+
+NAME = "nvidia-smi"
+SECONDS = 3.0
+NVIDIA_PCI_VENDOR = 0x10DE
+
+QUERY = (
+    "nvidia-smi",
+    "--query-gpu=index,uuid,name,driver_version,memory.total,memory.free,memory.used,mig.mode.current",
+    "--format=csv",
+)
+USERS_QUERY = (
+    "nvidia-smi",
+    "--query-compute-apps=gpu_uuid,process_name,used_gpu_memory",
+    "--format=csv",
+)
+LIST = ("nvidia-smi", "-L")
+
+_UNITS = {"B": 1, "KIB": 1024, "MIB": 1024**2, "GIB": 1024**3, "MB": 1024**2}
+_SIZE = re.compile(r"([0-9]{1,12})\s*([A-Za-z]{0,3})")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One GPU as nvidia-smi lists it; None for what it does not say (``[N/A]``).
+
+    Attributes:
+        uuid: Identifies the GPU, ``""`` if not asked for.
+        name: Marketing name.
+        driver: Driver version.
+        total_bytes: Memory of the GPU.
+        free_bytes: Of it, free.
+        mig: Whether it is cut into MIG instances.
+        refused: Whether the memory may not be seen from here (MIG inside a container).
+    """
+
+    uuid: str
+    name: str
+    driver: str
+    total_bytes: int | None
+    free_bytes: int | None
+    mig: bool
+    refused: bool
+
+
+def parse_table(text: str) -> tuple[dict[str, str], ...]:
+    """Read nvidia-smi's CSV with its header; columns are found by name, in whatever order.
+
+    Returns:
+        One mapping for each row, keyed by column name and unit, e.g. ``"memory.total [MiB]"``.
+        Text before the header (warnings) is skipped.
+    """
+    lines = [line for line in text.splitlines() if "," in line or line.strip() == "name"]
+    try:
+        rows = [[cell.strip() for cell in row] for row in csv.reader(lines, skipinitialspace=True)]
+    except csv.Error:
+        return ()
+    start = next((i for i, row in enumerate(rows) if {"name", "process_name"} & set(row)), None)
+    if start is None:
+        return ()
+    header = rows[start]
+    return tuple(
+        dict(zip(header, row, strict=True)) for row in rows[start + 1 :] if len(row) == len(header)
+    )
+
+
+def _cell(row: Mapping[str, str], column: str) -> str:
+    """Find a column whatever unit its header carries; the unit is put behind a bare number."""
+    for key, value in row.items():
+        name, _, unit = key.partition(" ")
+        if name == column:
+            bare = whole(value) is not None
+            return f"{value} {unit.strip('[]')}" if bare and unit else value
+    return ""
+
+
+def parse_amount(text: str) -> int | None:
+    """Read ``"24564 MiB"``; None for ``[N/A]``, ``[Not Supported]`` and rubbish.
+
+    Returns:
+        Bytes; a bare number counts MiB, as nvidia-smi does under ``nounits``.
+    """
+    match = _SIZE.fullmatch(text.strip())
+    if match is None:
+        return None
+    amount = int(match[1]) * _UNITS.get((match[2] or "MiB").upper(), 0)
+    return amount if 0 < amount <= MAX_BYTES or match[1].strip("0") == "" else None
+
+
+def parse_gpus(text: str) -> tuple[Row, ...]:
+    """Read the answer to a ``--query-gpu`` of any columns that include the name."""
+    found = []
+    for row in parse_table(text):
+        name = _cell(row, "name")
+        if not name or name.startswith("["):
+            continue
+        total = parse_amount(_cell(row, "memory.total")) or None
+        free = parse_amount(_cell(row, "memory.free"))
+        used = parse_amount(_cell(row, "memory.used"))
+        if free is None and total is not None and used is not None:
+            free = total - used
+        if free is not None and total is not None:
+            free = max(0, min(free, total))
+        found.append(
+            Row(
+                uuid=_cell(row, "uuid"),
+                name=name,
+                driver=_known(_cell(row, "driver_version")),
+                total_bytes=total,
+                free_bytes=free,
+                mig=_cell(row, "mig.mode.current") == "Enabled",
+                refused="Permission" in _cell(row, "memory.total"),
+            )
+        )
+    return tuple(found)
+
+
+def _known(text: str) -> str:
+    return "" if text.startswith("[") else text
+
+
+def parse_users(text: str) -> dict[str, tuple[MemoryUser, ...]]:
+    """Read the answer to ``--query-compute-apps``.
+
+    Returns:
+        The users of each GPU's memory, by the GPU's uuid; empty under WSL, where Windows keeps
+        that to itself.
+    """
+    held: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
+    for row in parse_table(text):
+        amount = parse_amount(_cell(row, "used_gpu_memory") or _cell(row, "used_memory"))
+        program = re.split(r"[\\/]", _cell(row, "process_name").split(" ")[0])[-1]
+        if amount and program and not program.startswith("["):
+            held[_cell(row, "gpu_uuid")][program].append(amount)
+    return {
+        uuid: tuple(
+            sorted(
+                (MemoryUser(name, sum(sizes), len(sizes)) for name, sizes in programs.items()),
+                key=lambda user: (-user.resident_bytes, user.name),
+            )[:MAX_USERS]
+        )
+        for uuid, programs in held.items()
+    }
+
+
+_MIG_LINE = re.compile(r"^\s+MIG (\S*?(\d{1,3})gb\S*)\s+Device\s+\d+:", re.MULTILINE)
+
+
+def parse_mig_devices(text: str) -> tuple[tuple[str, int], ...]:
+    """Read the MIG instances in ``nvidia-smi -L``.
+
+    Returns:
+        Profile and memory of each, e.g. ``("3g.20gb", 20 GiB)``. The profile's figure is rounded
+        up by the vendor; a twentieth is taken off (an A100's 3g.20gb has 19.6 GiB, a 1g.5gb
+        4.75 GiB).
+    """
+    return tuple(
+        (match[1], int(match[2]) * 1024**3 * 19 // 20) for match in _MIG_LINE.finditer(text)
+    )
+
+
+_ADVICE = {
+    "couldn't communicate with the NVIDIA driver": (
+        "the driver is installed but not loaded: after a kernel update rebuild it "
+        "(`sudo dkms autoinstall`, or reinstall the driver package), then restart; "
+        "with Secure Boot on, its module must be signed"
+    ),
+    "Driver/library version mismatch": (
+        "the driver was updated while in use: restart, or reload its modules"
+    ),
+    "No devices were found": (
+        "the driver runs but sees no GPU: look at `sudo dmesg | grep -i nvrm`; "
+        "a card that has fallen off the bus needs a restart"
+    ),
+    "GPU is lost": ("the card has fallen off the bus: restart the machine, check its power cables"),
+    "Insufficient Permissions": (
+        "this user may not see the GPU's memory: see the permissions of /dev/nvidia*"
+    ),
+    "GPU access blocked by the operating system": (
+        "under WSL: `wsl --update`, update the driver under Windows, then `wsl --shutdown`"
+    ),
+    "Failed to initialize NVML": (
+        "in a container: start it with `--gpus all` and the NVIDIA container toolkit; "
+        "elsewhere reinstall the driver and restart"
+    ),
+}
+
+
+def advise(complaint: str) -> str:
+    """Tell what to do about a complaint of nvidia-smi."""
+    lowered = complaint.lower()
+    for symptom, advice in _ADVICE.items():
+        if symptom.lower() in lowered:
+            return advice
+    return "reinstall the NVIDIA driver, then restart"
+
+
+def _broken(result: CommandResult) -> Finding:
+    if result.outcome is Outcome.TIMED_OUT:
+        detail = f"nvidia-smi gave no answer within {SECONDS:.0f} s"
+        hint = "the driver hangs: restart the machine; see `sudo dmesg | grep -i -e nvrm -e xid`"
+        return Finding(NAME, FindingKind.BROKEN, detail, hint)
+    said = f"{result.stdout}\n{result.stderr}"
+    return Finding(NAME, FindingKind.BROKEN, f"nvidia-smi: {result.complaint}", advise(said))
+
+
+def _missing(system: System) -> Finding:
+    if has_display_device(system, NVIDIA_PCI_VENDOR):
+        return Finding(
+            NAME,
+            FindingKind.BROKEN,
+            "an NVIDIA GPU is on the bus, but nvidia-smi is not installed",
+            "install the NVIDIA driver (nouveau cannot run models)",
+        )
+    return Finding(NAME, FindingKind.NOT_FOUND, "no nvidia-smi")
+
+
+def read_nvidia(system: System, memory: Memory) -> tuple[tuple[Gpu, ...], tuple[Finding, ...]]:
+    """Ask nvidia-smi for every GPU.
+
+    Args:
+        system: The machine.
+        memory: Main memory, which a unified part shares.
+
+    Returns:
+        The GPUs, never added up, and what went wrong.
+    """
+    result = system.run(QUERY, SECONDS)
+    if result.outcome is Outcome.NOT_FOUND:
+        return (), (_missing(system),)
+    rows = parse_gpus(result.stdout) if result.outcome is Outcome.RAN else ()
+    if not rows:
+        return (), (_broken(result),)
+    users = parse_users(system.run(USERS_QUERY, SECONDS).stdout)
+    gpus: list[Gpu] = []
+    findings: list[Finding] = []
+    mig = _mig_rows(system, rows)
+    for row in (*mig, *(row for row in rows if not row.mig)):
+        gpu, finding = _gpu(row, memory, users.get(row.uuid, ()))
+        gpus += [gpu] if gpu else []
+        findings += [finding] if finding else []
+    if any(row.mig for row in rows) and not mig:
+        detail = "MIG is on, but nvidia-smi -L lists no instance that can be used"
+        hint = (
+            "create one: `sudo nvidia-smi mig -cgi 0 -C`, or turn MIG off: `sudo nvidia-smi -mig 0`"
+        )
+        findings.append(Finding(NAME, FindingKind.BROKEN, detail, hint))
+    return tuple(gpus), tuple(findings)
+
+
+def _mig_rows(system: System, rows: tuple[Row, ...]) -> tuple[Row, ...]:
+    """Put MIG instances in the place of the GPU that is cut up: nothing can use all of it."""
+    parent = next((row for row in rows if row.mig), None)
+    if parent is None:
+        return ()
+    listed = parse_mig_devices(system.run(LIST, SECONDS).stdout)
+    return tuple(
+        replace(
+            parent,
+            name=f"{parent.name} MIG {profile}",
+            total_bytes=size,
+            free_bytes=size,
+            refused=False,
+        )
+        for profile, size in listed
+    )
+
+
+def _gpu(
+    row: Row, memory: Memory, users: tuple[MemoryUser, ...]
+) -> tuple[Gpu | None, Finding | None]:
+    if row.total_bytes is not None:
+        free = row.total_bytes if row.free_bytes is None else row.free_bytes
+        gpu = Gpu(
+            vendor=Vendor.NVIDIA,
+            name=row.name,
+            total_bytes=row.total_bytes,
+            free_bytes=free,
+            unified=False,
+            driver=row.driver,
+            source=NAME,
+            users=users,
+        )
+        unknown = Finding(
+            NAME, FindingKind.BROKEN, f"{row.name}: nvidia-smi does not say how much memory is free"
+        )
+        return gpu, unknown if row.free_bytes is None else None
+    if row.refused:
+        detail = f"{row.name}: nvidia-smi may not see its memory"
+        return None, Finding(NAME, FindingKind.BROKEN, detail, advise("Insufficient Permissions"))
+    return _unified(row, memory, users), None
+
+
+def _unified(row: Row, memory: Memory, users: tuple[MemoryUser, ...]) -> Gpu:
+    """Describe a part that says [N/A] of its memory: GB10 and Jetson have none of their own.
+
+    Source: NVIDIA, DGX Spark known issues, "nvidia-smi reports memory usage not supported".
+    """
+    return Gpu(
+        vendor=Vendor.NVIDIA,
+        name=row.name,
+        total_bytes=memory.total_bytes,
+        free_bytes=memory.available_bytes,
+        unified=True,
+        driver=row.driver,
+        source=f"{NAME} and {memory.source}",
+        integrated=True,
+        users=users,
+    )
