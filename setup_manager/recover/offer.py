@@ -1,0 +1,144 @@
+"""What a leftover can give to a wanted file, and the search for such leftovers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from setup_manager.catalog.artifact import Artifact
+from setup_manager.download.chunks import chunk_size
+from setup_manager.recover.busy import why_busy
+from setup_manager.recover.find import Findings, WalkLimits, find_leftovers
+from setup_manager.recover.identify import Evidence, Identity, Match, match, read_identity
+from setup_manager.recover.leftover import Leftover
+from setup_manager.recover.source import Grid, Source
+from setup_manager.recover.spans import length, whole_chunks
+from setup_manager.units import format_size
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A leftover and the file that it may be a part of.
+
+    Attributes:
+        leftover: The file that was found.
+        identity: What it says of itself.
+        artifact: The file that is wanted.
+        match: Why it may be a part of it.
+        grid: Chunks of the wanted file.
+        chunks: Numbers of those that seem to be there from end to end.
+    """
+
+    leftover: Leftover
+    identity: Identity
+    artifact: Artifact
+    match: Match
+    grid: Grid
+    chunks: tuple[int, ...]
+
+    @property
+    def usable_bytes(self) -> int:
+        """Bytes of the wanted file that need not be fetched if all goes well."""
+        return length(self.grid.runs(self.chunks))
+
+    @property
+    def complete(self) -> bool:
+        """Whether it seems to be the whole file."""
+        return (
+            self.usable_bytes == self.artifact.size_bytes == self.leftover.size_bytes
+            and self.match.evidence is not Evidence.OTHER_UPLOAD
+        )
+
+    @property
+    def sentence(self) -> str:
+        """Say what is used: ``"using 3.1 of 4.9 GB that `ollama pull` left"``."""
+        usable, whole = format_size(self.usable_bytes), format_size(self.artifact.size_bytes)
+        if usable.split()[1] == whole.split()[1]:
+            usable = usable.split()[0]
+        return f"using {usable} of {whole} that {self.leftover.trace.left_by} left"
+
+    def open(self) -> Source:
+        """Open the leftover, its bytes at their places in the wanted file.
+
+        Raises:
+            OSError: If it cannot be opened.
+        """
+        return Source(
+            self.leftover.path,
+            shift_bytes=self.match.shift_bytes,
+            first_byte=self.match.first_byte,
+        )
+
+
+def weigh(
+    leftover: Leftover,
+    artifact: Artifact,
+    *,
+    identity: Identity | None = None,
+    chunk_bytes: int | None = None,
+) -> Offer | None:
+    """Find out how much of a wanted file a leftover may hold; reads little of it.
+
+    Args:
+        leftover: What was found.
+        artifact: What is wanted.
+        identity: What `read_identity` returned for the leftover, if it was asked before.
+        chunk_bytes: The download's chunk, if not the usual one for the size.
+
+    Returns:
+        The offer, or None if it cannot be a part of that file, or holds no whole chunk of it.
+
+    Raises:
+        OSError: If the leftover cannot be read.
+    """
+    identity = identity or read_identity(leftover)
+    found = match(identity, artifact)
+    if found is None:
+        return None
+    grid = Grid(artifact.size_bytes, chunk_bytes or chunk_size(artifact.size_bytes))
+    with Source(
+        leftover.path, shift_bytes=found.shift_bytes, first_byte=found.first_byte
+    ) as source:
+        there = whole_chunks(source.spans(), grid.chunk_bytes, grid.size_bytes)
+        chunks = tuple(n for n in there if source.looks_written(grid.span(n)))
+    return Offer(leftover, identity, artifact, found, grid, chunks) if chunks else None
+
+
+def found_for(
+    artifact: Artifact,
+    folders: Iterable[Path],
+    written: frozenset[tuple[int, int]] = frozenset(),
+    *,
+    limits: WalkLimits | None = None,
+) -> tuple[Offer, ...]:
+    """Look for leftovers of one file; what `download` and `install` do by themselves.
+
+    Args:
+        artifact: What is wanted.
+        folders: Where to look, as `places.usual_folders` lists them.
+        written: Files that are being written, from `busy.open_for_writing`; left alone.
+        limits: How far to search.
+
+    Returns:
+        Offers, the best first: whole files, then by evidence, then by what they hold.
+    """
+    return offers_for(artifact, find_leftovers(folders, limits), written)
+
+
+def offers_for(
+    artifact: Artifact, findings: Findings, written: frozenset[tuple[int, int]]
+) -> tuple[Offer, ...]:
+    """Weigh what a search found against one file; see `found_for`."""
+    offers = []
+    for leftover in findings.leftovers:
+        if why_busy(leftover, written) is not None:
+            continue
+        try:
+            offer = weigh(leftover, artifact)
+        except OSError:
+            continue  # it went away, or may not be read: then it is no help
+        if offer is not None:
+            offers.append(offer)
+    offers.sort(key=lambda o: (o.complete, o.match.evidence, o.usable_bytes), reverse=True)
+    return tuple(offers)

@@ -1,0 +1,208 @@
+"""Prove by a few ranged requests that a leftover holds the hub's bytes.
+
+A wrong candidate (another quantization, another revision whose data is shifted) differs nearly
+everywhere, so a handful of places finds it. Damage differs somewhere, so the places are chosen
+where damage is likely: the chat template, the beginning, and the end of every unbroken run, where
+a write was interrupted. What the samples miss, the SHA-256 of the whole finds later.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from setup_manager.catalog.artifact import Artifact
+from setup_manager.recover.source import Grid, Source
+from setup_manager.recover.spans import Span
+
+SAMPLE_BYTES = 4096
+_RANDOM_SAMPLES = 12
+_MOST_RUN_ENDS = 12
+_MOST_PROBES = 24
+_DISTINCT_BYTES = 16
+_TEMPLATE_KEY = b"tokenizer.chat_template"
+_TEMPLATE_SEARCH_BYTES = 64 << 20
+_MOST_TEMPLATE_BYTES = 32 << 10
+_MISS_CHANCE = 0.001
+
+
+class RangeReader(Protocol):
+    """Reads bytes of a file from the hub."""
+
+    def read(self, artifact: Artifact, start: int, length: int) -> bytes:
+        """Return exactly these bytes of the artifact at its commit.
+
+        Raises:
+            SetupError: If they cannot be had.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What the samples said.
+
+    Attributes:
+        samples: Places compared.
+        agreed: Places that were the same here and there.
+        sampled_bytes: Bytes fetched for it.
+        confirmed_chunks: Chunks to use: those of the candidates that no sample spoke against.
+        wrong_chunks: Chunks in which a sample differed.
+    """
+
+    samples: int
+    agreed: int
+    sampled_bytes: int
+    confirmed_chunks: tuple[int, ...]
+    wrong_chunks: tuple[int, ...]
+
+    @property
+    def undetected_share(self) -> float:
+        """Share of wrong bytes that would have passed with a chance of 1 in 1000.
+
+        From (1 - share) ** samples = 0.001 for places taken at random.
+        """
+        return 1.0 if self.samples == 0 else 1.0 - _MISS_CHANCE ** (1.0 / self.samples)
+
+    @property
+    def sentence(self) -> str:
+        """Say what was compared and what it is worth."""
+        return (
+            f"{self.agreed} of {self.samples} samples of {SAMPLE_BYTES} bytes agree with the hub; "
+            f"had more than {self.undetected_share:.0%} of the bytes been wrong, the chance to "
+            "miss it was below 1 in 1000"
+        )
+
+
+def prove(
+    source: Source,
+    artifact: Artifact,
+    grid: Grid,
+    chunks: Sequence[int],
+    reader: RangeReader,
+    *,
+    rng: random.Random,
+) -> Proof:
+    """Compare a leftover with the hub at a few places.
+
+    Args:
+        source: The leftover.
+        artifact: What it should be.
+        grid: Chunks of the artifact.
+        chunks: Numbers of the chunks that seem to be there.
+        reader: The hub.
+        rng: Chooses the random places.
+
+    Returns:
+        What was compared. Nothing is confirmed where half of the samples or more differ: then it
+        is another file. Else the chunks that differ are left out, and their neighbours are
+        sampled too, outwards, until one agrees.
+
+    Raises:
+        SetupError: If the hub cannot be read.
+        OSError: If the file cannot be read.
+    """
+    compare = _Comparison(source, artifact, grid, reader)
+    for place in _places(source, grid, chunks, rng):
+        compare.at(place)
+    if compare.agreed * 2 <= compare.samples:
+        return compare.proof(())
+    compare.around_wrong(frozenset(chunks), rng)
+    return compare.proof(chunks)
+
+
+class _Comparison:
+    """Counts what agreed."""
+
+    def __init__(self, source: Source, artifact: Artifact, grid: Grid, reader: RangeReader) -> None:
+        self._source = source
+        self._artifact = artifact
+        self._grid = grid
+        self._reader = reader
+        self._fetched = 0
+        self._wrong: set[int] = set()
+        self._agreed: dict[Span, bool] = {}
+
+    @property
+    def samples(self) -> int:
+        return len(self._agreed)
+
+    @property
+    def agreed(self) -> int:
+        return sum(self._agreed.values())
+
+    def at(self, place: Span) -> bool:
+        """Compare one place."""
+        if place not in self._agreed:
+            there = self._reader.read(self._artifact, place.start, place.length)
+            self._fetched += len(there)
+            self._agreed[place] = there == self._source.read(place.start, place.length)
+            if not self._agreed[place]:
+                chunk_bytes = self._grid.chunk_bytes
+                first, last = place.start // chunk_bytes, (place.stop - 1) // chunk_bytes
+                self._wrong.update(range(first, last + 1))
+        return self._agreed[place]
+
+    def around_wrong(self, chunks: frozenset[int], rng: random.Random) -> None:
+        """Sample outwards from each wrong chunk until one on either side agrees."""
+        probes = _MOST_PROBES
+        for first in sorted(self._wrong):
+            for step in (-1, 1):
+                number = first + step
+                while number in chunks and number not in self._wrong and probes:
+                    probes -= 1
+                    if self.at(_place_in(self._source, self._grid.span(number), rng)):
+                        break
+                    number += step
+
+    def proof(self, chunks: Sequence[int]) -> Proof:
+        return Proof(
+            samples=self.samples,
+            agreed=self.agreed,
+            sampled_bytes=self._fetched,
+            confirmed_chunks=tuple(n for n in chunks if n not in self._wrong),
+            wrong_chunks=tuple(sorted(self._wrong)),
+        )
+
+
+def _places(
+    source: Source, grid: Grid, chunks: Sequence[int], rng: random.Random
+) -> Iterator[Span]:
+    """Yield where to look: what tells revisions apart, what damage hits, and anywhere."""
+    if not chunks:
+        return
+    runs = grid.runs(chunks)
+    template = _template(source, runs[0]) if runs[0].start == 0 else None
+    if template is not None:
+        yield template
+    ends = [Span(max(run.start, run.stop - SAMPLE_BYTES), run.stop) for run in runs]
+    yield from rng.sample(ends, min(len(ends), _MOST_RUN_ENDS))
+    for _ in range(_RANDOM_SAMPLES):
+        yield _place_in(source, grid.span(rng.choice(chunks)), rng)
+
+
+def _place_in(source: Source, span: Span, rng: random.Random) -> Span:
+    """Choose a place whose bytes are no mere pattern that any file could hold there."""
+    place = span
+    for _ in range(4):
+        start = rng.randrange(span.start, max(span.start + 1, span.stop - SAMPLE_BYTES + 1))
+        place = Span(start, min(start + SAMPLE_BYTES, span.stop))
+        if len(set(source.read(place.start, place.length))) >= _DISTINCT_BYTES:
+            break
+    return place
+
+
+def _template(source: Source, run: Span) -> Span | None:
+    """Find the chat template, which is what the re-upload of July 2026 changed."""
+    step = 1 << 20
+    for at in range(0, min(_TEMPLATE_SEARCH_BYTES, run.stop), step):
+        found = source.read(at, step + len(_TEMPLATE_KEY)).find(_TEMPLATE_KEY)
+        if found >= 0:
+            value = at + found + len(_TEMPLATE_KEY)
+            # A value is its type (4 bytes), for a string then its length (8) and its bytes.
+            length = int.from_bytes(source.read(value + 4, 8), "little")
+            stop = value + 12 + min(length, _MOST_TEMPLATE_BYTES)
+            return Span(at + found, min(stop, run.stop))
+    return None

@@ -1,0 +1,185 @@
+"""What `recover` reports: each leftover, who left it, and what will be done with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from setup_manager.catalog.artifact import Artifact
+from setup_manager.catalog.variant import Catalog, CatalogFile
+from setup_manager.recover.busy import why_busy
+from setup_manager.recover.identify import Evidence, Identity, candidates, read_identity
+from setup_manager.recover.leftover import Leftover
+from setup_manager.recover.offer import Offer, weigh
+from setup_manager.units import format_size
+
+_ARCHITECTURES = ("gemma4", "gemma4-assistant")
+
+
+class Action(StrEnum):
+    """What is done with a leftover."""
+
+    ADOPT = "adopt"
+    FINISH = "finish"
+    LEAVE = "leave"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One leftover and what becomes of it.
+
+    Attributes:
+        leftover: What was found.
+        action: What will be done: take a whole file, finish a part, or nothing.
+        reason: Why, for people.
+        description: What it is.
+        offer: What it gives, None where it is left alone.
+    """
+
+    leftover: Leftover
+    action: Action
+    reason: str
+    description: str = ""
+    offer: Offer | None = None
+
+    @property
+    def usable_bytes(self) -> int:
+        """Bytes that need not be fetched."""
+        return self.offer.usable_bytes if self.offer else 0
+
+    @property
+    def state(self) -> str:
+        """``"complete"`` or ``"partial"``."""
+        if self.offer is not None:
+            return "complete" if self.offer.complete else "partial"
+        return "complete" if self.leftover.trace.finished else "partial"
+
+    def to_document(self) -> dict[str, object]:
+        """Make the entry of ``data.found``."""
+        artifact = self.offer.artifact if self.offer else None
+        return {
+            "path": str(self.leftover.path),
+            "left_by": self.leftover.trace.left_by.replace("`", ""),
+            "state": self.state,
+            "usable_bytes": self.usable_bytes,
+            "action": self.action.value,
+            "reason": self.reason,
+            "description": self.description,
+            "size_bytes": self.leftover.size_bytes,
+            "repository": artifact.repository if artifact else None,
+            "file": artifact.path if artifact else None,
+        }
+
+
+def survey(
+    leftovers: Iterable[Leftover],
+    catalog: Catalog,
+    resolve: Callable[[CatalogFile], Artifact | None],
+    written: frozenset[tuple[int, int]],
+    *,
+    named: frozenset[Path] = frozenset(),
+) -> tuple[Finding, ...]:
+    """Say of each leftover what it is and what will be done with it.
+
+    Args:
+        leftovers: What `find_leftovers` found.
+        catalog: The files that count.
+        resolve: Makes the artifact of a file of the catalogue, asking the hub where it is not
+            pinned; None where it cannot.
+        written: Files that are being written, from `busy.open_for_writing`.
+        named: Files that the user named: reported even where they are nothing of ours.
+
+    Returns:
+        A finding each; files that are no Gemma 4 are passed over.
+    """
+    findings = []
+    for leftover in leftovers:
+        finding = _finding(leftover, catalog, resolve, written)
+        if finding is not None:
+            findings.append(finding)
+        elif leftover.path in named:
+            findings.append(Finding(leftover, Action.LEAVE, "it is no file of the catalogue"))
+    return tuple(findings)
+
+
+def pinned_only(file: CatalogFile) -> Artifact | None:
+    """Make the artifact of a pinned file; the resolver that needs no network."""
+    return file.artifact() if file.pinned else None
+
+
+def _finding(
+    leftover: Leftover,
+    catalog: Catalog,
+    resolve: Callable[[CatalogFile], Artifact | None],
+    written: frozenset[tuple[int, int]],
+) -> Finding | None:
+    try:
+        identity = read_identity(leftover)
+        likely = candidates(identity, catalog.files)
+        if not likely and not _is_gemma(identity):
+            return None
+        busy = why_busy(leftover, written)
+        if busy is not None:
+            return Finding(leftover, Action.LEAVE, busy, identity.description)
+        offers = _offers(leftover, identity, [file for _, file in likely], catalog, resolve)
+    except OSError as problem:
+        return Finding(leftover, Action.LEAVE, f"cannot be read: {problem.strerror}")
+    if not offers:
+        return Finding(leftover, Action.LEAVE, _why_left(likely), identity.description)
+    best = max(offers, key=lambda offer: (offer.match.evidence, offer.usable_bytes))
+    return _chosen(best)
+
+
+def _offers(
+    leftover: Leftover,
+    identity: Identity,
+    files: Iterable[CatalogFile],
+    catalog: Catalog,
+    resolve: Callable[[CatalogFile], Artifact | None],
+) -> list[Offer]:
+    current = dict.fromkeys(_current(file, catalog) for file in files)
+    artifacts = [artifact for file in current if file and (artifact := resolve(file))]
+    offers = [weigh(leftover, artifact, identity=identity) for artifact in artifacts]
+    return [offer for offer in offers if offer is not None]
+
+
+def _current(file: CatalogFile, catalog: Catalog) -> CatalogFile | None:
+    """Return the file as the repository has it today."""
+    if not file.superseded:
+        return file
+    return next(
+        (
+            other
+            for other in catalog.files
+            if not other.superseded
+            and (other.repository, other.path) == (file.repository, file.path)
+        ),
+        None,
+    )
+
+
+def _is_gemma(identity: Identity) -> bool:
+    return identity.header is not None and identity.header.architecture in _ARCHITECTURES
+
+
+def _why_left(likely: tuple[tuple[object, CatalogFile], ...]) -> str:
+    if not likely:
+        return "a Gemma 4 file that the catalogue does not list"
+    if all(file.superseded for _, file in likely):
+        return "an upload from before July 2026, which has another chat template"
+    return "holds no whole chunk that could be used"
+
+
+def _chosen(offer: Offer) -> Finding:
+    if offer.match.evidence is Evidence.OTHER_UPLOAD:
+        reason = (
+            "another upload of the same tensors, as from before July 2026: "
+            f"{offer.sentence}; the header is fetched anew"
+        )
+        return Finding(offer.leftover, Action.FINISH, reason, offer.identity.description, offer)
+    if offer.complete:
+        reason = f"all {format_size(offer.artifact.size_bytes)} are here; the SHA-256 decides"
+        return Finding(offer.leftover, Action.ADOPT, reason, offer.artifact.name, offer)
+    return Finding(offer.leftover, Action.FINISH, offer.sentence, offer.artifact.name, offer)
