@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from setup_manager.machine.facts import (
     Bandwidth,
+    Disk,
     Finding,
     FindingKind,
     Gpu,

@@ -17,11 +17,11 @@ NAME = "nvidia-smi"
 SECONDS = 3.0
 NVIDIA_PCI_VENDOR = 0x10DE
 
-QUERY = (
-    "nvidia-smi",
-    "--query-gpu=index,uuid,name,driver_version,memory.total,memory.free,memory.used,mig.mode.current",
-    "--format=csv",
-)
+_COLUMNS = "uuid,name,driver_version,memory.total,memory.free,memory.used"
+QUERY = ("nvidia-smi", f"--query-gpu={_COLUMNS},mig.mode.current", "--format=csv")
+OLD_QUERY = ("nvidia-smi", f"--query-gpu={_COLUMNS}", "--format=csv")
+"""Drivers before 450 know no MIG and refuse the whole query for it."""
+
 USERS_QUERY = (
     "nvidia-smi",
     "--query-compute-apps=gpu_uuid,process_name,used_gpu_memory",
@@ -241,6 +241,8 @@ def read_nvidia(system: System, memory: Memory) -> tuple[tuple[Gpu, ...], tuple[
     result = system.run(QUERY, SECONDS)
     if result.outcome is Outcome.NOT_FOUND:
         return (), (_missing(system),)
+    if "not a valid field" in result.stdout + result.stderr:
+        result = system.run(OLD_QUERY, SECONDS)
     rows = parse_gpus(result.stdout) if result.outcome is Outcome.RAN else ()
     if not rows:
         return (), (_broken(result),)
