@@ -82,9 +82,9 @@ class LocalClient:
         """Send a JSON document and return the answer; raises as `get`."""
         return self._json("POST", path, json=body, timeout=timeout_seconds)
 
-    def delete(self, path: str, body: Json) -> None:
-        """Send DELETE with a JSON document; raises as `get`."""
-        with self._open("DELETE", path, json=body) as response:
+    def send(self, method: str, path: str, body: Json) -> None:
+        """Send a JSON document where success has no answer; raises as `get`."""
+        with self._open(method, path, json=body) as response:
             _accept(response)
 
     def stream(

@@ -1,0 +1,472 @@
+"""Making Ollama know a model, checking that it does, and taking everything out again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from setup_manager.errors import RegistrationFailedError
+from setup_manager.runtimes.http import BadAnswerError, LocalClient, NoAnswerError
+from setup_manager.runtimes.ollama.names import full_name
+from setup_manager.runtimes.ollama.server import (
+    find_model,
+    list_models,
+    show,
+    unexpected,
+)
+from setup_manager.runtimes.ollama.store import (
+    BlobFile,
+    ModelFacts,
+    Placed,
+    manifest_path,
+    place_blob,
+    remove_blob,
+    remove_manifest,
+    store_of_modelfile,
+    write_manifest,
+    write_probe,
+)
+from setup_manager.runtimes.options import StartOptions
+
+_CREATE_SECONDS = 3600.0
+_NO_FACTS = ModelFacts()
+
+
+@dataclass(frozen=True, slots=True)
+class RegisterProgress:
+    """How far registering is.
+
+    Attributes:
+        step: ``"link"``, ``"upload"``, ``"create"``, ``"pull"`` or ``"verify"``.
+        detail: File name, or what Ollama says that it does.
+        done_bytes: Bytes so far, 0 where they are not counted.
+        total_bytes: Bytes in all, 0 where they are not counted.
+    """
+
+    step: str
+    detail: str = ""
+    done_bytes: int = 0
+    total_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """What was put into Ollama, for the inventory and for taking it out.
+
+    Attributes:
+        name: Name of the model, with its tag.
+        digest: Of its manifest, hexadecimal.
+        way: ``"create"``, ``"link"`` or ``"pull"``.
+        store: The store that blobs were linked into, ``""`` if none were.
+        linked: Digests of the blobs that this tool linked, hexadecimal.
+        uploaded_bytes: Bytes that were uploaded.
+    """
+
+    name: str
+    digest: str
+    way: str
+    store: str = ""
+    linked: tuple[str, ...] = ()
+    uploaded_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class OllamaRequest:
+    """What is registered.
+
+    Attributes:
+        name: See `names.registered_name`.
+        files: Weights, and projector and drafter if wanted; one file for each shard.
+        options: Start parameters.
+        stores: Folders in which the server's store may be; empty for a server elsewhere.
+        known: What this tool recorded for that name: an earlier registration, or one that was
+            begun (without a digest) and may or may not have got through.
+        facts: Parameter count and quantization, for a manifest written by hand.
+    """
+
+    name: str
+    files: tuple[BlobFile, ...]
+    options: StartOptions
+    stores: Sequence[Path] = ()
+    known: Registration | None = None
+    facts: ModelFacts = _NO_FACTS
+
+
+Observer = Callable[[RegisterProgress], None]
+
+
+def register(
+    client: LocalClient, request: OllamaRequest, observer: Observer = lambda _: None
+) -> Registration:
+    """Register files in the documented way: blobs, then create.
+
+    Blobs are linked into the store where that can be done, else uploaded. Create rewrites the
+    weights into a blob of its own, so the linked one is taken out again afterwards.
+
+    Args:
+        client: HTTP to the server.
+        request: What is registered.
+        observer: Told the progress.
+
+    Returns:
+        What was put where. A registration that is still as recorded is left as it is.
+
+    Raises:
+        RegistrationFailedError: If the name is taken by something else, or Ollama refuses.
+    """
+    name = full_name(request.name)
+    done = _as_recorded(client, name, request.known)
+    if done is not None:
+        return done
+    store = find_store(client, request.stores)
+    placed = {file: _bring_blob(client, file, store, observer) for file in request.files}
+    ours = tuple(file.sha256 for file, way in placed.items() if way is not Placed.THERE)
+    try:
+        _follow(client, "/api/create", _create_body(name, request), "create", observer)
+        digest = _verified(client, name, observer)
+        kept = _in_use(client, ours)
+    finally:
+        if store is not None:
+            _drop_unused(client, store, ours)
+    uploaded = sum(file.path.stat().st_size for file, way in placed.items() if way is None)
+    return Registration(name, digest, "create", str(store or ""), kept, uploaded)
+
+
+def register_by_link(
+    client: LocalClient, request: OllamaRequest, observer: Observer = lambda _: None
+) -> Registration:
+    """Register files without any copy: linked blobs and a manifest written by hand.
+
+    Undocumented, so every step is checked against the server, and undone if it does not take.
+
+    Raises:
+        RegistrationFailedError: If the name is taken, the store cannot be linked into, or the
+            server does not accept what was written.
+    """
+    name = full_name(request.name)
+    done = _as_recorded(client, name, request.known)
+    if done is not None:
+        return done
+    store = find_store(client, request.stores)
+    if store is None:
+        raise RegistrationFailedError(
+            "No store of this Ollama server was found that files can be linked into.",
+            context=tuple(str(place) for place in request.stores),
+            hint="Leave --ollama-link out; the store must be on the same disk and writable.",
+        )
+    return _link(client, store, name, request, observer)
+
+
+def pull(
+    client: LocalClient,
+    name: str,
+    source: str,
+    *,
+    known: Registration | None = None,
+    observer: Observer = lambda _: None,
+) -> Registration:
+    """Let Ollama fetch a model from the hub itself, then give it a name with its size in it.
+
+    Args:
+        client: HTTP to the server.
+        name: Name to register under.
+        source: ``"hf.co/org/repo:QUANT"``, or a name of Ollama's own library.
+        known: As in `OllamaRequest`.
+        observer: Told the progress.
+
+    Raises:
+        RegistrationFailedError: If the name is taken, or Ollama cannot fetch it.
+    """
+    wanted = full_name(name)
+    done = _as_recorded(client, wanted, known)
+    if done is not None:
+        return done
+    before = find_model(client, source)
+    _follow(client, "/api/pull", {"model": source}, "pull", observer)
+    _send(client, "POST", "/api/copy", {"source": source, "destination": wanted})
+    if before is None and full_name(source) != wanted:
+        _delete(client, source)
+    return Registration(wanted, _verified(client, wanted, observer), "pull")
+
+
+def unregister(client: LocalClient, registration: Registration) -> bool:
+    """Take a registration out again.
+
+    Args:
+        client: HTTP to the server.
+        registration: What `register` returned.
+
+    Returns:
+        Whether it was there. A model of that name with another digest is somebody else's and
+        stays.
+
+    Raises:
+        RegistrationFailedError: If Ollama refuses.
+    """
+    model = find_model(client, registration.name)
+    ours = model is not None and model.digest == registration.digest
+    if ours:
+        _delete(client, registration.name)
+        if find_model(client, registration.name) is not None:
+            raise unexpected("/api/delete", f"{registration.name} is still there")
+    if registration.store:
+        _drop_unused(client, Path(registration.store), registration.linked)
+    return ours
+
+
+def find_store(client: LocalClient, candidates: Sequence[Path]) -> Path | None:
+    """Find the server's store among some folders by asking the server.
+
+    A model that it knows names its blob by its path. Without one, a blob of a few bytes is written
+    and the server asked whether it sees it; the blob is taken out again.
+
+    Args:
+        client: HTTP to the server.
+        candidates: Folders to try; none for a server that is elsewhere.
+
+    Returns:
+        The store, None if none of them is it or nothing can be written there.
+    """
+    if not candidates:
+        return None
+    for model in list_models(client):
+        told = store_of_modelfile(str(show(client, model.name).get("modelfile", "")))
+        if told is not None:
+            return told if (told / "blobs").is_dir() else None
+    return next((place for place in candidates if _is_store(client, place)), None)
+
+
+_LINKS = (Placed.REFLINK, Placed.HARD_LINK)
+
+
+def _is_store(client: LocalClient, place: Path) -> bool:
+    try:
+        sha256 = write_probe(place)
+    except OSError:
+        return False
+    try:
+        return _has_blob(client, f"sha256:{sha256}")
+    finally:
+        with suppress(OSError):
+            remove_blob(place, sha256)
+
+
+def _as_recorded(client: LocalClient, name: str, known: Registration | None) -> Registration | None:
+    """Return the recorded registration if it still holds; refuse a name that means another model.
+
+    A registration that was begun and not finished is gone through again, over what it left.
+    """
+    model = find_model(client, name)
+    if model is None or (known is not None and not known.digest):
+        return None
+    if known is not None and model.digest == known.digest:
+        return known
+    raise RegistrationFailedError(
+        f"Ollama already has a model called {name}, and it is not one that this tool put there.",
+        context=(f"digest {model.digest[:12]}, family {model.family or 'unknown'}",),
+        hint=f"Give another name with --name, or remove it with `ollama rm {name}`.",
+    )
+
+
+def _has_blob(client: LocalClient, digest: str) -> bool:
+    path = f"/api/blobs/{digest}"
+    try:
+        return client.status(path, method="HEAD") == 200
+    except NoAnswerError as error:
+        raise unexpected(path, str(error)) from error
+
+
+def _bring_blob(
+    client: LocalClient, file: BlobFile, store: Path | None, observer: Observer
+) -> Placed | None:
+    """Get a blob into the store; None means that it was uploaded."""
+    if _has_blob(client, file.digest):
+        return Placed.THERE
+    if store is not None:
+        observer(RegisterProgress("link", file.name))
+        way = place_blob(store, file)
+        if way is not None and _has_blob(client, file.digest):
+            return way
+        if way in _LINKS:
+            remove_blob(store, file.sha256)
+    _upload(client, file, observer)
+    return None
+
+
+def _upload(client: LocalClient, file: BlobFile, observer: Observer) -> None:
+    total = file.path.stat().st_size
+    path = f"/api/blobs/{file.digest}"
+    try:
+        client.upload(
+            path,
+            file.path,
+            lambda sent: observer(RegisterProgress("upload", file.name, sent, total)),
+        )
+    except (NoAnswerError, BadAnswerError, OSError) as error:
+        raise unexpected(path, str(error)) from error
+
+
+def _create_body(name: str, request: OllamaRequest) -> dict[str, Any]:
+    drafter = {file.name: file.digest for file in request.files if file.role == "drafter"}
+    body: dict[str, Any] = {
+        "model": name,
+        "files": {file.name: file.digest for file in request.files if file.role != "drafter"},
+        "parameters": start_parameters(request.options),
+    }
+    if drafter:
+        body["draft_files"] = drafter
+    return body
+
+
+def start_parameters(options: StartOptions) -> dict[str, Any]:
+    """Return what Ollama takes of the start parameters.
+
+    How keys and values are stored is a setting of the whole server there
+    (``OLLAMA_KV_CACHE_TYPE``), as are the slots (``OLLAMA_NUM_PARALLEL``).
+    """
+    parameters: dict[str, Any] = {"num_ctx": options.context // max(options.slots, 1)}
+    if options.gpu_layers is not None:
+        parameters["num_gpu"] = options.gpu_layers
+    if options.threads is not None:
+        parameters["num_thread"] = options.threads
+    return parameters
+
+
+def _follow(
+    client: LocalClient, path: str, body: Mapping[str, Any], step: str, observer: Observer
+) -> None:
+    """Send a request that answers with its progress, and wait for its success."""
+    try:
+        for event in _events(client, path, body):
+            observer(_progress(step, event))
+            if event.get("status") == "success":
+                return
+    except (NoAnswerError, BadAnswerError) as error:
+        raise unexpected(path, str(error)) from error
+    raise unexpected(path, "it ended without success")
+
+
+def _events(client: LocalClient, path: str, body: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    for event in client.stream(path, body, timeout_seconds=_CREATE_SECONDS):
+        if not isinstance(event, dict):
+            raise BadAnswerError(200, str(event)[:200])
+        if "error" in event:
+            raise BadAnswerError(int(event.get("status") or 500), str(event["error"])[:1000])
+        yield event
+
+
+def _progress(step: str, event: Mapping[str, Any]) -> RegisterProgress:
+    done, total = event.get("completed"), event.get("total")
+    return RegisterProgress(
+        step,
+        str(event.get("status", "")),
+        done if isinstance(done, int) else 0,
+        total if isinstance(total, int) else 0,
+    )
+
+
+def _verified(client: LocalClient, name: str, observer: Observer) -> str:
+    """Check that the server knows the model as a Gemma 4 and return its manifest digest."""
+    observer(RegisterProgress("verify", name))
+    model = find_model(client, name)
+    if model is None:
+        raise unexpected("/api/tags", f"{name} is not listed")
+    details = show(client, name).get("details")
+    family = details.get("family") if isinstance(details, dict) else None
+    if not family:
+        raise unexpected("/api/show", f"{name} has no architecture")
+    return model.digest
+
+
+def _delete(client: LocalClient, name: str) -> None:
+    _send(client, "DELETE", "/api/delete", {"model": name})
+
+
+def _send(client: LocalClient, method: str, path: str, body: Mapping[str, Any]) -> None:
+    try:
+        client.send(method, path, body)
+    except (NoAnswerError, BadAnswerError) as error:
+        raise unexpected(path, str(error)) from error
+
+
+def _in_use(client: LocalClient, digests: Sequence[str]) -> tuple[str, ...]:
+    """Pick the blobs that some model of the server is made of."""
+    if not digests:
+        return ()
+    modelfiles = [
+        str(show(client, model.name).get("modelfile", "")) for model in list_models(client)
+    ]
+    return tuple(digest for digest in digests if any(digest in text for text in modelfiles))
+
+
+def _drop_unused(client: LocalClient, store: Path, digests: Sequence[str]) -> None:
+    """Take out blobs that this tool brought and that no model is made of.
+
+    What cannot be removed here (a store that is only readable) Ollama prunes at its next start.
+    """
+    used = _in_use(client, digests)
+    for digest in set(digests) - set(used):
+        with suppress(OSError):
+            remove_blob(store, digest)
+
+
+def _link(
+    client: LocalClient, store: Path, name: str, request: OllamaRequest, observer: Observer
+) -> Registration:
+    """Link, write and check; take everything out again if any of it fails."""
+    if request.known is not None:
+        remove_manifest(store, name)
+    if manifest_path(store, name).exists():
+        raise _cannot_link(store, f"a manifest of {name} is there, which the server does not list")
+    brought: list[str] = []
+    try:
+        linked = _place_all(store, request.files, brought, observer)
+        parameters = start_parameters(request.options)
+        written = write_manifest(store, name, request.files, request.facts, parameters)
+        brought += written.small_blobs
+        _check_written(client, name, written.digest, observer)
+    except OSError as error:
+        _undo_link(store, name, brought)
+        raise _cannot_link(store, str(error)) from error
+    except BaseException:
+        _undo_link(store, name, brought)
+        raise
+    return Registration(name, written.digest, "link", str(store), linked)
+
+
+def _place_all(
+    store: Path, files: Sequence[BlobFile], brought: list[str], observer: Observer
+) -> tuple[str, ...]:
+    """Put every file into the store, noting in `brought` what came in even if a later one fails."""
+    for file in files:
+        observer(RegisterProgress("link", file.name))
+        way = place_blob(store, file)
+        if way is None:
+            raise _cannot_link(store, file.name)
+        if way in _LINKS:
+            brought.append(file.sha256)
+    return tuple(brought)
+
+
+def _check_written(client: LocalClient, name: str, digest: str, observer: Observer) -> None:
+    if _verified(client, name, observer) != digest:
+        raise unexpected("/api/tags", f"{name} is another model than the one written")
+
+
+def _undo_link(store: Path, name: str, brought: Sequence[str]) -> None:
+    with suppress(OSError):
+        remove_manifest(store, name)
+    for digest in brought:
+        with suppress(OSError):
+            remove_blob(store, digest)
+
+
+def _cannot_link(store: Path, detail: str) -> RegistrationFailedError:
+    return RegistrationFailedError(
+        "The file cannot be linked into Ollama's store.",
+        context=(str(store), detail),
+        hint="Leave --ollama-link out; then it is uploaded, which takes room for a copy.",
+    )

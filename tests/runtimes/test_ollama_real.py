@@ -1,0 +1,206 @@
+"""Registering with a real Ollama server; skipped where there is none to start."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from setup_manager.errors import RegistrationFailedError
+from setup_manager.machine.probe.system import LocalCommands, System, this_platform
+from setup_manager.runtimes import ollama
+from setup_manager.runtimes.http import LocalClient
+from setup_manager.runtimes.ollama.registration import RegisterProgress
+from setup_manager.runtimes.ollama.server import find_model, list_models, show
+from setup_manager.runtimes.options import StartOptions
+from setup_manager.runtimes.server import free_port
+from setup_manager.smoke.reading import machine_reader
+from setup_manager.smoke.request import SmokeRequest, Watch
+from setup_manager.smoke.run import run_smoke_ollama
+
+pytestmark = pytest.mark.real_runtime
+NAME = "gemma-4-e4b:UD-Q4_K_XL"
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("ollama") / "models"
+
+
+@pytest.fixture(scope="module")
+def endpoint(store: Path) -> Iterator[str]:
+    program = shutil.which("ollama")
+    if program is None:
+        pytest.skip("ollama is not on PATH")
+    address = f"127.0.0.1:{free_port()}"
+    environment = {
+        **os.environ,
+        "OLLAMA_HOST": address,
+        "OLLAMA_MODELS": str(store),
+        "OLLAMA_NO_CLOUD": "1",
+    }
+    server = subprocess.Popen(
+        [program, "serve"],
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 30
+    while not ollama.find({"OLLAMA_HOST": address}).endpoint and time.monotonic() < deadline:
+        time.sleep(0.1)
+    yield f"http://{address}"
+    server.terminate()
+    server.wait()
+
+
+@pytest.fixture
+def client(endpoint: str) -> Iterator[LocalClient]:
+    client = ollama.connect(endpoint)
+    yield client
+    for model in list_models(client):
+        client.send("DELETE", "/api/delete", {"model": model.name})
+
+
+@pytest.fixture
+def weights(random_model: Path, store: Path) -> ollama.BlobFile:
+    """A copy beside the store, so that it can be linked."""
+    path = store.parent / "random.gguf"
+    if not path.exists():
+        shutil.copyfile(random_model, path)
+    return ollama.BlobFile(path.name, path, hashlib.sha256(path.read_bytes()).hexdigest())
+
+
+def request_for(file: ollama.BlobFile, *stores: Path, context: int = 1024) -> ollama.OllamaRequest:
+    options = StartOptions(context=context)
+    facts = ollama.ModelFacts("8B", "Q4_K_M")
+    return ollama.OllamaRequest(NAME, (file,), options, stores, facts=facts)
+
+
+def watch() -> Watch:
+    return Watch(machine_reader(System(Path("/"), LocalCommands(), this_platform())))
+
+
+def blobs(store: Path) -> set[str]:
+    return {path.name for path in (store / "blobs").iterdir()}
+
+
+def test_the_running_server_is_found_with_its_version(endpoint: str) -> None:
+    status = ollama.find({"OLLAMA_HOST": endpoint})
+    assert (status.found, status.endpoint) == (True, endpoint)
+    assert status.gemma4 is not False
+
+
+def test_upload_and_create_register_and_come_out_again(
+    client: LocalClient, store: Path, weights: ollama.BlobFile
+) -> None:
+    before = blobs(store)
+    progress: list[RegisterProgress] = []
+    registration = ollama.register(client, request_for(weights), progress.append)
+    assert registration.uploaded_bytes == weights.path.stat().st_size
+    uploads = [event for event in progress if event.step == "upload"]
+    assert uploads[-1].done_bytes == uploads[-1].total_bytes == weights.path.stat().st_size
+    shown = show(client, NAME)
+    assert shown["details"]["family"] == "gemma4"
+    assert "num_ctx" in shown["parameters"]
+    assert "RENDERER gemma4" in shown["modelfile"]
+    assert ollama.unregister(client, registration)
+    assert find_model(client, NAME) is None
+    # Without access to the store the uploaded blob stays until Ollama prunes.
+    assert blobs(store) - before <= {f"sha256-{weights.sha256}"}
+    (store / "blobs" / f"sha256-{weights.sha256}").unlink(missing_ok=True)
+
+
+def test_a_blob_in_reach_is_linked_and_not_uploaded(
+    client: LocalClient, store: Path, weights: ollama.BlobFile
+) -> None:
+    before = blobs(store)
+    progress: list[RegisterProgress] = []
+    registration = ollama.register(client, request_for(weights, store), progress.append)
+    assert "upload" not in {event.step for event in progress}
+    assert registration.uploaded_bytes == 0
+    assert weights.path.exists()
+    assert ollama.unregister(client, registration)
+    assert blobs(store) == before
+
+
+def test_linking_makes_no_second_copy_and_the_model_answers(
+    client: LocalClient, store: Path, weights: ollama.BlobFile
+) -> None:
+    before = blobs(store)
+    registration = ollama.register_by_link(client, request_for(weights, store))
+    blob = store / "blobs" / f"sha256-{weights.sha256}"
+    assert registration.linked == (weights.sha256,)
+    assert blob.samefile(weights.path) or blob.stat().st_nlink == 1
+    assert show(client, NAME)["details"]["quantization_level"] == "Q4_K_M"
+    report = run_smoke_ollama(client, NAME, SmokeRequest("random", StartOptions()), watch())
+    assert (report.runtime, report.passed) == ("ollama", False)
+    assert report.load_seconds > 0
+    assert report.completion.tokens > 0
+    assert report.memory_bytes > 0
+    assert ollama.unregister(client, registration)
+    assert blobs(store) == before
+    assert weights.path.exists()
+
+
+def test_registering_again_changes_nothing(client: LocalClient, weights: ollama.BlobFile) -> None:
+    first = ollama.register(client, request_for(weights))
+    again = ollama.register(client, replace(request_for(weights), known=first))
+    assert again == first
+
+
+def test_a_registration_that_was_begun_is_gone_through_again(
+    client: LocalClient, store: Path, weights: ollama.BlobFile
+) -> None:
+    ollama.register_by_link(client, request_for(weights, store))
+    begun = ollama.Registration(NAME, "", "link")
+    again = ollama.register_by_link(client, replace(request_for(weights, store), known=begun))
+    assert find_model(client, NAME) is not None
+    assert again.digest
+
+
+def test_a_name_that_is_taken_is_never_overwritten(
+    client: LocalClient, store: Path, weights: ollama.BlobFile
+) -> None:
+    first = ollama.register(client, request_for(weights))
+    for way in (ollama.register, ollama.register_by_link):
+        with pytest.raises(RegistrationFailedError) as caught:
+            way(client, request_for(weights, store, context=2048))
+        assert "already has a model" in caught.value.message
+    model = find_model(client, NAME)
+    assert model is not None
+    assert model.digest == first.digest
+
+
+def test_a_model_of_somebody_else_stays_when_ours_is_removed(
+    client: LocalClient, weights: ollama.BlobFile
+) -> None:
+    first = ollama.register(client, request_for(weights))
+    somebody_elses = replace(first, digest="0" * 64)
+    assert not ollama.unregister(client, somebody_elses)
+    assert find_model(client, NAME) is not None
+
+
+def test_a_file_that_is_no_model_is_refused_and_leaves_nothing(
+    client: LocalClient, store: Path
+) -> None:
+    path = store.parent / "rubbish.gguf"
+    path.write_bytes(b"GGUF" + bytes(1000))
+    file = ollama.BlobFile(path.name, path, hashlib.sha256(path.read_bytes()).hexdigest())
+    before = blobs(store)
+    with pytest.raises(RegistrationFailedError):
+        ollama.register(client, request_for(file, store))
+    assert find_model(client, NAME) is None
+    assert blobs(store) == before
+
+
+def test_pulling_what_cannot_be_had_is_a_registration_error(client: LocalClient) -> None:
+    with pytest.raises(RegistrationFailedError):
+        ollama.pull(client, NAME, "127.0.0.1:9/nobody/nothing:Q4_0")
