@@ -1,0 +1,130 @@
+"""From what went wrong to what the user reads: one table of faults, one of disk errors."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Sequence
+from pathlib import Path
+
+from setup_manager.catalog.artifact import Artifact
+from setup_manager.download.protocol import Fault
+from setup_manager.errors import (
+    AccessDeniedError,
+    DownloadFailedError,
+    InsufficientDiskError,
+    SetupError,
+    VerificationFailedError,
+)
+from setup_manager.units import format_size
+
+_AGAIN = "Run the same command again: it goes on from here."
+_HINTS: dict[Fault, tuple[type[SetupError], str, str]] = {
+    Fault.ACCESS: (
+        AccessDeniedError,
+        "access-denied",
+        "Check that HF_TOKEN is valid and may read this repository.",
+    ),
+    Fault.REPOSITORY: (
+        AccessDeniedError,
+        "access-denied",
+        "Check the repository's name; if it is private, set HF_TOKEN to a token that may read it.",
+    ),
+    Fault.MISSING: (
+        DownloadFailedError,
+        "file-missing",
+        "Check the file's name and revision; for a catalogue model try --latest.",
+    ),
+    Fault.IDENTITY: (
+        VerificationFailedError,
+        "verification-failed",
+        "The source does not have the content that is pinned. Try another --mirror, or --latest.",
+    ),
+    Fault.CONTENT: (
+        VerificationFailedError,
+        "verification-failed",
+        "The source sends other content than what is pinned. Try another --mirror, or --latest.",
+    ),
+    Fault.PORTAL: (
+        DownloadFailedError,
+        "login-page",
+        "Open any page in a browser on this network, log in there, and run the same command again.",
+    ),
+    Fault.PROXY: (
+        DownloadFailedError,
+        "proxy",
+        "Check HTTPS_PROXY (http://user:password@host:port) and NO_PROXY.",
+    ),
+    Fault.CERTIFICATE: (
+        DownloadFailedError,
+        "certificate",
+        "Behind a company's proxy set REQUESTS_CA_BUNDLE to its certificates; or check the clock.",
+    ),
+    Fault.INSECURE: (
+        DownloadFailedError,
+        "insecure-redirect",
+        "The server sends an encrypted request on to an unencrypted address; use another --mirror.",
+    ),
+    Fault.SERVER: (DownloadFailedError, "download-failed", _AGAIN),
+    Fault.NETWORK: (
+        DownloadFailedError,
+        "download-failed",
+        f"Check the connection and the proxy settings. {_AGAIN}",
+    ),
+}
+
+
+def source_failure(
+    fault: Fault, artifact: Artifact, context: Sequence[str], kept_bytes: int
+) -> SetupError:
+    """Make the error for a file that no origin gave."""
+    if fault is Fault.GATED:
+        page = f"https://huggingface.co/{artifact.repository}"
+        return AccessDeniedError(
+            f"The licence of {artifact.repository} was not accepted with this account.",
+            context=context,
+            hint=f"Accept it at {page} and set HF_TOKEN to a token of that account.",
+        )
+    kind, code, hint = _HINTS[fault]
+    facts = (*context, f"kept {format_size(kept_bytes)} of {format_size(artifact.size_bytes)}")
+    return kind(f"{artifact.path} could not be fetched.", code=code, context=facts, hint=hint)
+
+
+def wrong_content(artifact: Artifact, actual: str, detail: Sequence[str]) -> SetupError:
+    """Make the error for content whose digest is wrong, twice."""
+    return VerificationFailedError(
+        f"{artifact.path} is not what it must be; nothing was installed.",
+        context=(f"expected SHA-256 {artifact.sha256}", f"actual SHA-256   {actual}", *detail),
+        hint="Try another --mirror; if that gives the same, the pinned digest may be outdated: "
+        "try --latest.",
+    )
+
+
+def disk_failure(error: OSError, path: Path, kept_bytes: int, total_bytes: int) -> SetupError:
+    """Make the error for a call on the disk that failed."""
+    kept = f"kept {format_size(kept_bytes)} of {format_size(total_bytes)}"
+    context = (f"{path}: {error.strerror or error}", kept)
+    number = error.errno
+    if number == errno.ENOSPC:
+        message, hint = "The disk is full.", f"Free some space. {_AGAIN}"
+        return InsufficientDiskError(message, context=context, hint=hint)
+    if number == errno.EDQUOT:
+        message = "Your disk quota is used up."
+        hint = f"Free some space or choose another place with --models-dir. {_AGAIN}"
+        return InsufficientDiskError(message, code="disk-quota", context=context, hint=hint)
+    if number == errno.EFBIG:
+        return InsufficientDiskError(
+            "This file system cannot hold a file that large.",
+            code="file-too-large",
+            context=context,
+            hint="FAT32 ends at 4 GiB: choose another place with --models-dir.",
+        )
+    if number == errno.ENAMETOOLONG:
+        message, hint = "A file name is too long here.", "Choose a shorter path with --models-dir."
+        return DownloadFailedError(message, code="name-too-long", context=context, hint=hint)
+    if number in {errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR}:
+        message = "The folder for models cannot be written."
+        hint = "Choose another place with --models-dir, or change its permissions."
+        return DownloadFailedError(message, code="not-writable", context=context, hint=hint)
+    message = "The disk did not take or give the data."
+    hint = f"Look at the system's log for disk errors. {_AGAIN}"
+    return DownloadFailedError(message, code="disk-error", context=context, hint=hint)
