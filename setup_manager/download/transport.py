@@ -88,7 +88,9 @@ class HttpStream:
 
     def __init__(self, response: requests.Response) -> None:
         self.status = response.status_code
-        self.headers = {name.lower(): value for name, value in response.headers.items()}
+        self.headers: Mapping[str, str] = {
+            name.lower(): value for name, value in response.headers.items()
+        }
         self._raw = response.raw
         body: Any = getattr(self._raw, "_fp", None)
         # http.client's response reads straight into a kept buffer; urllib3's own readinto makes
