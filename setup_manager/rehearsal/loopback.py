@@ -200,11 +200,12 @@ class LoopbackHub:
 
     @property
     def served_bytes(self) -> int:
-        """Bytes of bodies that file content took, from either server."""
+        """Bytes of file content that were sent, from either server."""
         return sum(
             exchange.sent_bytes
             for exchange in list(self.requests)
             if exchange.request.kind in {Kind.CONTENT, Kind.RESOLVE}
+            and exchange.status in {200, 206}
         )
 
     def seen(self, kind: Kind, method: str | None = None) -> tuple[Exchange, ...]:
@@ -289,7 +290,8 @@ class LoopbackHub:
         repository = self._readable(request, files=False)
         match rest:
             case [] | ["revision", _]:
-                return _json(_model_info(repository, repository.resolve((rest or ["main"])[-1])))
+                commit = repository.resolve((rest or ["main"])[-1])
+                return _json(_model_info(repository, commit, blobs=_is_true(query.get("blobs"))))
             case ["refs"]:
                 main = {"name": "main", "ref": "refs/heads/main", "targetCommit": repository.head}
                 return _json({"branches": [main], "converts": [], "tags": []})
@@ -388,7 +390,8 @@ def _error(status: int, code: str, message: str, repository: str = "", commit: s
     return replace(answer, status=status)
 
 
-def _model_info(repository: _Repository, commit: str) -> dict[str, object]:
+def _model_info(repository: _Repository, commit: str, *, blobs: bool) -> dict[str, object]:
+    files = repository.commits[commit]
     return {
         "_id": "0" * 24,
         "id": repository.name,
@@ -399,8 +402,17 @@ def _model_info(repository: _Repository, commit: str) -> dict[str, object]:
         "gated": "manual" if repository.access is Access.GATED else False,
         "disabled": False,
         "tags": ["gguf"],
-        "siblings": [{"rfilename": path} for path in repository.commits[commit]],
+        "siblings": [
+            {"rfilename": path} | (_blob_entry(file) if blobs else {})
+            for path, file in files.items()
+        ],
     }
+
+
+def _blob_entry(file: _StoredFile) -> dict[str, object]:
+    size = file.content.size_bytes
+    lfs = {"sha256": file.content.sha256, "size": size, "pointerSize": 134}
+    return {"blobId": file.git_sha1, "size": size} | ({"lfs": lfs} if file.lfs else {})
 
 
 def _tree_entries(
