@@ -1,0 +1,1 @@
+"""The parts of `build_rehearsal_model.py`: corpus, tokenizer, network, training, export, check."""
