@@ -10,13 +10,18 @@ import threading
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from click.core import ParameterSource
 
-from setup_manager.cli.options import CommonOptions, StorageOptions
+from setup_manager.cli.options import CommonOptions, DownloadingOptions, StorageOptions
 from setup_manager.cli.terminal import Terminal
 from setup_manager.state.paths import Paths, Place, resolve_paths
+
+if TYPE_CHECKING:
+    from setup_manager.workflow.events import Observer
+    from setup_manager.workflow.session import HubAccess, Session
 
 _DECIDED_BY = {
     ParameterSource.COMMANDLINE: "--models-dir",
@@ -94,6 +99,64 @@ class Shell:
             home=self.home,
             temporary=self.temporary,
             models_dir=models,
+        )
+
+    def open_session(
+        self,
+        storage: StorageOptions,
+        downloading: DownloadingOptions | None = None,
+        *,
+        observer: Observer | None = None,
+    ) -> Session:
+        """Gather what a command works with from the environment and the options."""
+        from setup_manager.download.options import DownloadOptions, NetworkOptions
+        from setup_manager.hub.token import is_offline
+        from setup_manager.workflow.session import Session
+
+        paths = self.paths(storage)
+        chosen = downloading or DownloadingOptions()
+        return Session(
+            paths,
+            environment=self.environment,
+            home=self.home,
+            hub=self._hub_access(chosen),
+            network=NetworkOptions.from_environment(self.environment),
+            downloading=DownloadOptions(
+                connections=chosen.connections,
+                rate_bytes_per_second=chosen.limit_rate,
+                wait=not chosen.no_wait,
+                polite=chosen.gentle,
+                checks_dir=paths.state.path / "checks",
+                offline=is_offline(self.environment),
+            ),
+            catalog_path=Path(storage.catalog) if storage.catalog else None,
+            observer=observer or self.display(),
+            cancel=self.cancel,
+        )
+
+    def display(self) -> Observer:
+        """Choose how progress is shown."""
+        from setup_manager.cli.progress import choose_display
+
+        return choose_display(
+            self.terminal,
+            progress=self.options.progress,
+            quiet=self.options.quiet or self.options.as_json,
+            hidden=self.options.no_progress,
+        )
+
+    def _hub_access(self, chosen: DownloadingOptions) -> HubAccess:
+        from setup_manager.hub.token import find_token, is_offline
+        from setup_manager.state.paths import PathResolver
+        from setup_manager.workflow.session import DEFAULT_ENDPOINT, HubAccess
+
+        endpoint = self.environment.get("HF_ENDPOINT", "").strip().rstrip("/")
+        resolver = PathResolver(self.environment, self.os_name, self.home)
+        return HubAccess(
+            endpoint=endpoint or DEFAULT_ENDPOINT,
+            token=find_token(self.environment, resolver.hub_home()),
+            mirrors=tuple(mirror.rstrip("/") for mirror in chosen.mirror),
+            offline=is_offline(self.environment),
         )
 
     def note(self, text: str) -> None:

@@ -48,7 +48,7 @@ def write_json(path: Path, document: object) -> None:
     write_atomically(path, json.dumps(document, indent=1, ensure_ascii=False) + "\n")
 
 
-def read_json(path: Path) -> Any | None:  # noqa: ANN401 - JSON
+def read_json(path: Path) -> Any | None:
     """Read a JSON file of ours; a file that is missing, torn or foreign counts as not there."""
     try:
         return json.loads(path.read_text("utf-8"))

@@ -185,7 +185,7 @@ def _document(model: InstalledModel) -> dict[str, Any]:
     return document
 
 
-def _model(document: Any) -> InstalledModel | None:  # noqa: ANN401 - JSON
+def _model(document: Any) -> InstalledModel | None:
     """Read a record; one that was torn, edited badly or is from a newer version is no record."""
     try:
         if document["schema"] != _SCHEMA:

@@ -1,0 +1,265 @@
+"""Showing how the work goes: a calm view in a terminal, few lines without one, or JSON lines.
+
+tqdm draws the bar; what stands beside it comes from the events, whose rate and time to go are
+smoothed where they are measured.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from setup_manager.cli.terminal import Terminal
+from setup_manager.download.events import DownloadEvent, Kind
+from setup_manager.smoke.request import SmokeEvent
+from setup_manager.units import format_duration, format_rate, format_size
+from setup_manager.workflow.events import Observer, Silence, StageEvent, StageStatus
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+PLAIN_INTERVAL_SECONDS = 10.0
+_TOLD = {Kind.RETRY, Kind.WAIT, Kind.DROPPED, Kind.DAMAGED}
+_NARROW, _MEDIUM = 50, 70
+_STAGE_MARKS = {
+    StageStatus.RUNNING: "run",
+    StageStatus.DONE: "ok",
+    StageStatus.SKIPPED: "skip",
+    StageStatus.FAILED: "fail",
+}
+_SMOKE_WORDS = {
+    "load": "loading the model",
+    "warm-up": "warming up",
+    "question": "asking a question",
+    "measure": "measuring its speed",
+    "long": "measuring how it holds out",
+    "drafter": "measuring with the drafter",
+    "cpu": "trying once more on the CPU alone",
+}
+
+
+def choose_display(terminal: Terminal, *, progress: str, quiet: bool, hidden: bool) -> Observer:
+    """Choose how progress is shown.
+
+    Args:
+        terminal: Where.
+        progress: ``"auto"`` or ``"json"``.
+        quiet: Whether only results and errors are wanted.
+        hidden: Whether progress was switched off.
+    """
+    if progress == "json":
+        return JsonDisplay(terminal)
+    if quiet:
+        return Silence()
+    if hidden or not terminal.interactive:
+        return PlainDisplay(terminal, bars=not hidden)
+    return TerminalDisplay(terminal)
+
+
+class JsonDisplay:
+    """Events as JSON lines on stderr."""
+
+    def __init__(self, terminal: Terminal) -> None:
+        self._terminal = terminal
+
+    def stage(self, event: StageEvent) -> None:
+        """Print a stage event."""
+        self._print("stage", asdict(event))
+
+    def download(self, event: DownloadEvent) -> None:
+        """Print a download event, as it is."""
+        self._line(event.document())
+
+    def smoke(self, event: SmokeEvent) -> None:
+        """Print a smoke event."""
+        self._print("smoke", asdict(event))
+
+    def note(self, text: str) -> None:
+        """Print a note."""
+        self._print("note", {"message": text})
+
+    def _print(self, kind: str, document: dict[str, Any]) -> None:
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        self._line({"time": now, "event": kind, **document})
+
+    def _line(self, document: dict[str, Any]) -> None:
+        print(json.dumps(document), file=self._terminal.stderr, flush=True)
+
+
+class PlainDisplay:
+    """No cursor to move: whole lines, at most one every ten seconds for a running download.
+
+    Args:
+        terminal: Where.
+        bars: Whether a running download is reported at all.
+        clock: Seconds that only rise.
+    """
+
+    def __init__(
+        self, terminal: Terminal, *, bars: bool = True, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._terminal = terminal
+        self._bars = bars
+        self._clock = clock
+        self._told_at = clock()
+        self._last_message = ""
+
+    def stage(self, event: StageEvent) -> None:
+        """Print a stage when it ended."""
+        if event.status is not StageStatus.RUNNING:
+            self.note(stage_line(self._terminal, event))
+
+    def download(self, event: DownloadEvent) -> None:
+        """Print the state now and then, and every new word of trouble."""
+        due = self._clock() - self._told_at >= PLAIN_INTERVAL_SECONDS
+        if event.event in _TOLD and event.message and event.message != self._last_message:
+            self._last_message = event.message
+            self.note(f"  {event.message}")
+        elif self._bars and due and event.event is Kind.PROGRESS:
+            self._told_at = self._clock()
+            self.note(f"  {short_name(event.file, 40)}  {progress_words(event, 100)}")
+
+    def smoke(self, event: SmokeEvent) -> None:
+        """Say nothing: the stage's end says it all."""
+
+    def note(self, text: str) -> None:
+        """Print a line."""
+        print(self._terminal.plain(text), file=self._terminal.stderr, flush=True)
+
+
+class TerminalDisplay:
+    """Stages as lines, a running download as a bar, trouble in words above it."""
+
+    def __init__(self, terminal: Terminal) -> None:
+        self._terminal = terminal
+        self._bar: tqdm[Any] | None = None
+        self._bar_file = ""
+        self._status = False
+        self._last_message = ""
+
+    def stage(self, event: StageEvent) -> None:
+        """Show a running stage on the last line, an ended one for good."""
+        self._end_bar()
+        line = stage_line(self._terminal, event)
+        if event.status is StageStatus.RUNNING:
+            self._show_status(line)
+        else:
+            self.note(line)
+
+    def download(self, event: DownloadEvent) -> None:
+        """Move the bar."""
+        if event.event in _TOLD and event.message and event.message != self._last_message:
+            self._last_message = event.message
+            self.note(f"  {event.message}")
+        if event.event in {Kind.DONE, Kind.FAILED}:
+            self._end_bar()
+        elif event.total > 0:
+            self._move_bar(event)
+
+    def smoke(self, event: SmokeEvent) -> None:
+        """Say what the test is doing, on the last line."""
+        words = _SMOKE_WORDS.get(event.stage, event.stage)
+        detail = f" · {event.detail}" if event.detail else ""
+        seconds = f" · {format_duration(event.seconds)}" if event.seconds >= 1 else ""
+        self._show_status(f"  {self._terminal.mark('run')} {words}{seconds}{detail}")
+
+    def note(self, text: str) -> None:
+        """Print a line above whatever moves."""
+        self._clear_status()
+        text = self._terminal.plain(text)
+        if self._bar is not None:
+            self._bar.write(text, file=self._terminal.stderr)
+        else:
+            print(text, file=self._terminal.stderr, flush=True)
+
+    def _move_bar(self, event: DownloadEvent) -> None:
+        self._clear_status()
+        if self._bar is None or self._bar_file != event.file:
+            self._end_bar()
+            self._bar = self._new_bar(event)
+            self._bar_file = event.file
+        self._bar.n = event.bytes
+        words = self._terminal.plain(progress_words(event, self._terminal.width))
+        self._bar.set_postfix_str(words, refresh=False)
+        self._bar.refresh()
+
+    def _new_bar(self, event: DownloadEvent) -> tqdm[Any]:
+        from tqdm import tqdm
+
+        width = self._terminal.width
+        name = f"{short_name(event.file, 24)} " if width > _MEDIUM else ""
+        return tqdm(
+            total=event.total,
+            initial=event.bytes,
+            file=self._terminal.stderr,
+            ncols=width - 1,
+            ascii=not self._terminal.unicode,
+            leave=False,
+            bar_format=f"  {name}{{percentage:3.0f}}% |{{bar}}| {{postfix}}",
+            mininterval=0,
+        )
+
+    def _end_bar(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+    def _show_status(self, line: str) -> None:
+        self._end_bar()
+        self._clear_status()
+        visible = self._terminal.plain(line)[: self._terminal.width - 1 + _escapes(line)]
+        print(visible, end="", file=self._terminal.stderr, flush=True)
+        self._status = True
+
+    def _clear_status(self) -> None:
+        if self._status:
+            print("\r\x1b[2K", end="", file=self._terminal.stderr, flush=True)
+            self._status = False
+
+
+def stage_line(terminal: Terminal, event: StageEvent) -> str:
+    """Print a stage: its mark, name, detail and time."""
+    mark = terminal.mark(_STAGE_MARKS[event.status])
+    seconds = f" ({format_duration(event.seconds)})" if event.seconds >= 1 else ""
+    return f"{mark} {event.stage:<9} {event.detail}{terminal.styled(seconds, 'dim')}".rstrip()
+
+
+def progress_words(event: DownloadEvent, width: int) -> str:
+    """Say how far a download is, in as many words as a width allows."""
+    size = f"{format_size(event.bytes)}/{format_size(event.total)}"
+    if event.event is Kind.VERIFY:
+        return f"{size} · verifying"
+    words = [size] if width > _NARROW else []
+    words.append(format_rate(event.rate) if event.rate else "waiting")
+    if event.eta is not None:
+        words.append(f"{format_duration(event.eta)} to go" if width > _MEDIUM else eta(event.eta))
+    if event.connections and width > _MEDIUM + 15:
+        words.append(f"{event.connections} connections")
+    return " · ".join(words)
+
+
+def eta(seconds: float) -> str:
+    """Print a time to go as short as can be."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes}:{rest:02d}"
+
+
+def short_name(path: str, width: int) -> str:
+    """Shorten a file name in its middle."""
+    name = path.rsplit("/", 1)[-1]
+    if len(name) <= width:
+        return name
+    head = (width - 1) // 2
+    return f"{name[:head]}…{name[len(name) - (width - 1 - head) :]}"
+
+
+def _escapes(line: str) -> int:
+    """Count the characters of a line that take no column."""
+    return sum(
+        end - begin + 1
+        for begin, end in ((i, line.find("m", i)) for i, c in enumerate(line) if c == "\x1b")
+    )
