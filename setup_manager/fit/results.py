@@ -7,6 +7,23 @@ from enum import StrEnum
 
 
 @dataclass(frozen=True, slots=True)
+class DeviceUse:
+    """What one card takes.
+
+    Attributes:
+        name: Its name.
+        used_bytes: What the model takes of it.
+        free_bytes: What is free on it now.
+        layers: Blocks on it.
+    """
+
+    name: str
+    used_bytes: int
+    free_bytes: int
+    layers: int
+
+
+@dataclass(frozen=True, slots=True)
 class MemoryUse:
     """Bytes a running model takes, by purpose and by place.
 
@@ -21,6 +38,7 @@ class MemoryUse:
         reclaimable_bytes: Of ``ram_bytes``, mapped file pages the system may drop.
         gpu_layers: Layers on the GPU in this computation.
         confirmed: False when the file's size is computed and not known.
+        devices: The cards in use, each with its share of ``vram_bytes``.
     """
 
     weights_bytes: int
@@ -33,6 +51,12 @@ class MemoryUse:
     reclaimable_bytes: int = 0
     gpu_layers: int = 0
     confirmed: bool = True
+    devices: tuple[DeviceUse, ...] = ()
+
+    @property
+    def needed_bytes(self) -> int:
+        """Main memory that must be free: what the system cannot take back."""
+        return self.ram_bytes - self.reclaimable_bytes
 
     @property
     def total_bytes(self) -> int:

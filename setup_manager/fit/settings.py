@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from setup_manager.catalog.variant import Architecture
+from setup_manager.errors import UsageError
+
 
 class KvType(StrEnum):
     """How a cache entry is stored."""
@@ -27,7 +30,8 @@ class Settings:
     """How a model will be started.
 
     Attributes:
-        context: Tokens of context.
+        context: Tokens that one conversation may have; every slot gets so many, or shares them
+            where the cache is unified.
         key_type: How keys are stored.
         value_type: How values are stored.
         slots: Sequences served side by side.
@@ -38,6 +42,10 @@ class Settings:
         projector: Whether the projector is loaded.
         drafter: Whether the drafter is loaded.
         runtime: ``"llama.cpp"``, ``"ollama"`` or ``"embedded"``.
+        prompt_cache_bytes: Ceiling of the server's prompt cache in main memory (``--cache-ram``).
+        context_checkpoints: Saved states of the local layers a slot may keep
+            (``--ctx-checkpoints``). One is enough to go on when a chat drops its last thoughts; the
+            server's own 32 have taken machines down.
     """
 
     context: int = 8192
@@ -51,3 +59,73 @@ class Settings:
     projector: bool = False
     drafter: bool = False
     runtime: str = "llama.cpp"
+    prompt_cache_bytes: int = 0
+    context_checkpoints: int = 1
+
+
+RUNTIMES = ("llama.cpp", "ollama", "embedded")
+
+
+def check_settings(settings: Settings, architecture: Architecture | None = None) -> None:
+    """Refuse settings that no engine would run.
+
+    Args:
+        settings: What was asked for.
+        architecture: The variant's constants, for the limits that it sets; None before it is known.
+
+    Raises:
+        UsageError: If a number is zero or negative, or beyond what the variant has.
+    """
+    for option, value in (
+        ("--context", settings.context),
+        ("--slots", settings.slots),
+        ("--ubatch", settings.ubatch),
+    ):
+        if value < 1:
+            raise UsageError(
+                f"{option} {value} is not a positive number",
+                hint=f"Give {option} a whole number of 1 or more, or leave it out.",
+            )
+    _check_rest(settings)
+    if architecture is not None:
+        _check_limits(settings, architecture)
+
+
+def _check_rest(settings: Settings) -> None:
+    if settings.gpu_layers is not None and settings.gpu_layers < 0:
+        raise UsageError(
+            f"{settings.gpu_layers} layers cannot be put on a GPU",
+            hint="Use 0 for none of them, or leave it out for as many as fit.",
+        )
+    if settings.prompt_cache_bytes < 0 or settings.context_checkpoints < 0:
+        raise UsageError(
+            "A prompt cache or a number of checkpoints below zero makes no sense",
+            hint="Use 0 to do without.",
+        )
+    if settings.runtime not in RUNTIMES:
+        raise UsageError(
+            f"There is no runtime called {settings.runtime!r}",
+            context=[f"known: {', '.join(RUNTIMES)}"],
+            hint="Use --runtime llama.cpp, ollama or embedded.",
+        )
+    if not settings.flash_attention and settings.value_type is not KvType.F16:
+        raise UsageError(
+            f"Values stored as {settings.value_type} need flash attention",
+            hint="Switch flash attention on, or keep the values in f16.",
+        )
+
+
+def _check_limits(settings: Settings, architecture: Architecture) -> None:
+    longest = architecture.context_length
+    if settings.context > longest:
+        raise UsageError(
+            f"A context of {settings.context:,} tokens is more than this model was made for",
+            context=[f"longest context: {longest:,} tokens"],
+            hint=f"Use --context {longest} or less.",
+        )
+    if settings.gpu_layers is not None and settings.gpu_layers > architecture.layers + 1:
+        raise UsageError(
+            f"This model has {architecture.layers} layers and an output, "
+            f"not {settings.gpu_layers} to put on a GPU",
+            hint="Leave the number out for as many as fit.",
+        )
