@@ -100,8 +100,7 @@ class _Repository:
             path: _StoredFile(as_content(source), path.endswith(_LFS_SUFFIXES))
             for path, source in sorted(files.items())
         }
-        # The name alone and the number: a digest of generated content costs seconds, and is only
-        # wanted when somebody asks for it.
+        # Names and number only: a digest of generated content costs seconds.
         seed = f"{self.name} {len(self.commits)} {sorted(files)}"
         commit = hashlib.sha1(seed.encode(), usedforsecurity=False).hexdigest()
         self.commits[commit] = stored
@@ -132,6 +131,12 @@ class LoopbackHub:
         page_size: Entries on one page of a listing.
         url_lifetime_seconds: How long a signed URL is good.
         tls: Serve https with this context (its certificate must name 127.0.0.1 and localhost).
+
+    Attributes:
+        endpoint: What HF_ENDPOINT is set to.
+        cdn_endpoint: Where file content comes from.
+        requests: Every exchange so far, in order of arrival.
+        faults: What goes wrong; may be replaced at any moment.
     """
 
     def __init__(
@@ -179,7 +184,11 @@ class LoopbackHub:
         self._cdn.close()
 
     def push(self, repository: str, files: Mapping[str, Source]) -> str:
-        """Add a commit holding exactly these files, make it `main` and return its hash."""
+        """Add a commit holding exactly these files, make it `main` and return its hash.
+
+        The hash follows from the names alone, so a second hub with the same names and other bytes
+        is a mirror with bad data.
+        """
         access = self._access.get(repository, Access.PUBLIC)
         known = self._repositories.setdefault(repository, _Repository(repository, access))
         return known.push(files)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import os
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from huggingface_hub import hf_hub_download, scan_cache_dir
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,6 +19,7 @@ from setup_manager.catalog.artifact import Artifact
 from setup_manager.errors import InsufficientDiskError, SetupError, VerificationFailedError
 from setup_manager.hub.layout import HubCacheLayout, PlainFolderLayout
 from setup_manager.hub.safe_names import wrong_path
+from setup_manager.rehearsal.exchange import Kind
 from setup_manager.rehearsal.loopback import LoopbackHub
 
 StartHub = Callable[..., LoopbackHub]
@@ -145,14 +148,39 @@ class TestHubCache:
         layout.places(item).content.write_bytes(b"short")
         assert layout.find(item) is None
 
-    def test_the_lock_is_the_one_the_hub_client_takes(
+    def test_the_hub_client_waits_for_the_lock_and_fetches_nothing(
+        self, layout: HubCacheLayout, start_hub: StartHub
+    ) -> None:
+        hub = start_hub({REPO: {"model.gguf": DATA}})
+        item = hub.artifact(REPO, "model.gguf")
+        lock = layout.places(item).lock
+        lock.parent.mkdir(parents=True)
+        found: list[str] = []
+
+        def download() -> None:
+            found.append(
+                hf_hub_download(REPO, "model.gguf", cache_dir=layout.root, endpoint=hub.endpoint)
+            )
+
+        client = threading.Thread(target=download)
+        with FileLock(lock):
+            client.start()
+            client.join(0.5)
+            assert client.is_alive()
+            assert hub.seen(Kind.RESOLVE)
+            visible = put(layout, item)
+        client.join(10)
+        assert found == [str(visible)]
+        assert hub.served_bytes == 0
+
+    def test_what_the_hub_client_fetched_is_found(
         self, layout: HubCacheLayout, start_hub: StartHub
     ) -> None:
         hub = start_hub({REPO: {"model.gguf": DATA}})
         hf_hub_download(REPO, "model.gguf", cache_dir=layout.root, endpoint=hub.endpoint)
         item = hub.artifact(REPO, "model.gguf")
-        assert layout.places(item).lock.exists()
         assert layout.find(item) == layout.places(item).content
+        assert layout.leads_to(item)
 
 
 class TestMainReference:

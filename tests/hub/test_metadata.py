@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from huggingface_hub import set_client_factory
+from huggingface_hub.utils._http import default_client_factory
 
 from setup_manager.errors import AccessDeniedError, DownloadFailedError, SetupError, UsageError
 from setup_manager.hub.failures import wait_seconds
@@ -197,6 +200,26 @@ assert not probe_hub("https://huggingface.co", offline=True).reachable
 assert "huggingface_hub" not in sys.modules and "httpx2" not in sys.modules
 """
         subprocess.run([sys.executable, "-c", code], check=True, timeout=30)
+
+
+class TestCertificates:
+    @pytest.fixture
+    def secure(self, start_hub: StartHub, tls: ssl.SSLContext) -> Iterator[LoopbackHub]:
+        yield start_hub({REPO: FILES}, tls=tls)
+        set_client_factory(default_client_factory)
+
+    def test_an_unknown_authority_is_named_as_the_reason(self, secure: LoopbackHub) -> None:
+        with pytest.raises(DownloadFailedError, match="certificate is not trusted") as caught:
+            ask(secure.endpoint)
+        assert "SSL_CERT_FILE" in caught.value.hint
+        assert "certificate is not trusted" in probe_hub(secure.endpoint).problem
+
+    def test_a_company_s_authority_can_be_given(
+        self, secure: LoopbackHub, certificate: Path
+    ) -> None:
+        commit = secure.artifact(REPO, "a-Q4_0.gguf").commit
+        assert ask(secure.endpoint, ca_bundle=certificate) == commit
+        assert probe_hub(secure.endpoint, ca_bundle=certificate).reachable
 
 
 class TestReachability:

@@ -8,6 +8,7 @@ import json
 import random
 import shutil
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -488,3 +489,16 @@ class TestRealClient:
 def test_errors_are_json_with_the_message_in_a_header(hub: LoopbackHub) -> None:
     answer = requests.get(f"{hub.endpoint}/{REPO}/resolve/main/none", timeout=5)
     assert json.loads(answer.text)["error"] == answer.headers["X-Error-Message"]
+
+
+def test_it_serves_https_where_a_certificate_is_given(
+    start_hub: StartHub, tls: ssl.SSLContext, certificate: Path
+) -> None:
+    hub = start_hub({REPO: FILES}, tls=tls, faults=[f.nth(2, f.reset_after(1000))])
+    url = resolve(hub, verify=str(certificate)).headers["Location"]
+    assert url.startswith("https://localhost:")
+    assert requests.get(url, verify=str(certificate), timeout=5).content == DATA
+    with pytest.raises(requests.RequestException):
+        requests.get(url, verify=str(certificate), timeout=5)
+    with pytest.raises(requests.exceptions.SSLError):
+        requests.get(url, timeout=5)
