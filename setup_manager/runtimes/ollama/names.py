@@ -7,6 +7,7 @@ import re
 _ALLOWED = re.compile(r"[^A-Za-z0-9._-]+")
 # Ollama's limits for the parts of a name (types/model/name.go, 0.33).
 _LONGEST = 80
+_PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _SIZES = re.compile(r"e2b|e4b|12b|26b|31b", re.IGNORECASE)
 
 
@@ -23,6 +24,14 @@ def registered_name(variant: str | None, repository: str, quantization: str) -> 
     """
     base = f"gemma-4-{variant}" if variant else repository.rpartition("/")[2].lower()
     return f"{_part(base)}:{_part(quantization)}"
+
+
+def is_plain(name: str) -> bool:
+    """Whether a name is a model and a tag in Ollama's own library, and safe as a path."""
+    parts = full_name(name).split(":")
+    return len(parts) == 2 and all(
+        len(part) <= _LONGEST and _PLAIN.fullmatch(part) is not None for part in parts
+    )
 
 
 def has_size(name: str) -> bool:

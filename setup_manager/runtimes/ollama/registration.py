@@ -10,7 +10,7 @@ from typing import Any
 
 from setup_manager.errors import RegistrationFailedError
 from setup_manager.runtimes.http import BadAnswerError, LocalClient, NoAnswerError
-from setup_manager.runtimes.ollama.names import full_name
+from setup_manager.runtimes.ollama.names import full_name, is_plain
 from setup_manager.runtimes.ollama.server import (
     find_model,
     list_models,
@@ -259,6 +259,11 @@ def _as_recorded(client: LocalClient, name: str, known: Registration | None) -> 
 
     A registration that was begun and not finished is gone through again, over what it left.
     """
+    if not is_plain(name):
+        raise RegistrationFailedError(
+            f"{name!r} is no name for a model.",
+            hint="Use letters, digits, '.', '_' and '-', and a tag after ':' if you like.",
+        )
     model = find_model(client, name)
     if model is None or (known is not None and not known.digest):
         return None
@@ -369,15 +374,15 @@ def _progress(step: str, event: Mapping[str, Any]) -> RegisterProgress:
 
 
 def _verified(client: LocalClient, name: str, observer: Observer) -> str:
-    """Check that the server knows the model as a Gemma 4 and return its manifest digest."""
+    """Check that the server lists the model and can read its file; return the manifest's digest."""
     observer(RegisterProgress("verify", name))
     model = find_model(client, name)
     if model is None:
         raise unexpected("/api/tags", f"{name} is not listed")
-    details = show(client, name).get("details")
-    family = details.get("family") if isinstance(details, dict) else None
-    if not family:
-        raise unexpected("/api/show", f"{name} has no architecture")
+    # The family may come from a manifest; the architecture is read from the file itself.
+    facts = show(client, name).get("model_info")
+    if not isinstance(facts, dict) or not facts.get("general.architecture"):
+        raise unexpected("/api/show", f"{name} has no file that Ollama can read")
     return model.digest
 
 

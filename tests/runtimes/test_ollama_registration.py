@@ -1,4 +1,4 @@
-"""Registering with a real Ollama server; skipped where there is none to start."""
+"""Registering: with the stand-in, and with a real Ollama server where one is on PATH."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,13 +20,15 @@ from setup_manager.runtimes import ollama
 from setup_manager.runtimes.http import LocalClient
 from setup_manager.runtimes.ollama.registration import RegisterProgress
 from setup_manager.runtimes.ollama.server import find_model, list_models, show
+from setup_manager.runtimes.ollama.store import store_of_modelfile
 from setup_manager.runtimes.options import StartOptions
 from setup_manager.runtimes.server import free_port
 from setup_manager.smoke.reading import machine_reader
 from setup_manager.smoke.request import SmokeRequest, Watch
 from setup_manager.smoke.run import run_smoke_ollama
+from tests.runtimes.ollama_standin import ollama_standin
+from tests.runtimes.random_gguf import write_random_gemma4
 
-pytestmark = pytest.mark.real_runtime
 NAME = "gemma-4-e4b:UD-Q4_K_XL"
 
 
@@ -34,8 +37,16 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("ollama") / "models"
 
 
-@pytest.fixture(scope="module")
-def endpoint(store: Path) -> Iterator[str]:
+@pytest.fixture(scope="module", params=["stand-in", "real"])
+def endpoint(request: pytest.FixtureRequest, store: Path) -> Iterator[str]:
+    serve = ollama_standin if request.param == "stand-in" else real_ollama
+    shutil.rmtree(store, ignore_errors=True)
+    with serve(store) as endpoint:
+        yield endpoint
+
+
+@contextmanager
+def real_ollama(store: Path) -> Iterator[str]:
     program = shutil.which("ollama")
     if program is None:
         pytest.skip("ollama is not on PATH")
@@ -55,10 +66,12 @@ def endpoint(store: Path) -> Iterator[str]:
     )
     deadline = time.monotonic() + 30
     while not ollama.find({"OLLAMA_HOST": address}).endpoint and time.monotonic() < deadline:
-        time.sleep(0.1)
-    yield f"http://{address}"
-    server.terminate()
-    server.wait()
+        time.sleep(0.05)
+    try:
+        yield f"http://{address}"
+    finally:
+        server.terminate()
+        server.wait()
 
 
 @pytest.fixture
@@ -140,8 +153,11 @@ def test_linking_makes_no_second_copy_and_the_model_answers(
     assert registration.linked == (weights.sha256,)
     assert blob.samefile(weights.path) or blob.stat().st_nlink == 1
     assert show(client, NAME)["details"]["quantization_level"] == "Q4_K_M"
+    assert store_of_modelfile(str(show(client, NAME)["modelfile"])) == store
     report = run_smoke_ollama(client, NAME, SmokeRequest("random", StartOptions()), watch())
-    assert (report.runtime, report.passed) == ("ollama", False)
+    assert report.runtime == "ollama"
+    # The random weights talk rubbish; the stand-in does not run them.
+    assert report.text
     assert report.load_seconds > 0
     assert report.completion.tokens > 0
     assert report.memory_bytes > 0
@@ -204,3 +220,59 @@ def test_a_file_that_is_no_model_is_refused_and_leaves_nothing(
 def test_pulling_what_cannot_be_had_is_a_registration_error(client: LocalClient) -> None:
     with pytest.raises(RegistrationFailedError):
         ollama.pull(client, NAME, "127.0.0.1:9/nobody/nothing:Q4_0")
+    assert find_model(client, NAME) is None
+
+
+def test_a_store_on_another_file_system_is_uploaded_to(client: LocalClient, store: Path) -> None:
+    elsewhere = Path("/dev/shm") / f"gemma-setup-test-{os.getpid()}.gguf"
+    if not elsewhere.parent.is_dir() or elsewhere.parent.stat().st_dev == store.stat().st_dev:
+        pytest.skip("there is no second file system here")
+    write_random_gemma4(elsewhere, seed=2)
+    try:
+        sha256 = hashlib.sha256(elsewhere.read_bytes()).hexdigest()
+        file = ollama.BlobFile("random.gguf", elsewhere, sha256)
+        before = blobs(store)
+        with pytest.raises(RegistrationFailedError) as caught:
+            ollama.register_by_link(client, request_for(file, store))
+        assert "cannot be linked" in caught.value.message
+        assert blobs(store) == before
+        registration = ollama.register(client, request_for(file, store))
+        assert registration.uploaded_bytes == elsewhere.stat().st_size
+        assert ollama.unregister(client, registration)
+        assert blobs(store) == before
+    finally:
+        elsewhere.unlink()
+
+
+def test_a_folder_that_is_not_the_servers_store_is_left_as_it_was(
+    client: LocalClient, weights: ollama.BlobFile, tmp_path: Path
+) -> None:
+    (tmp_path / "blobs").mkdir()
+    with pytest.raises(RegistrationFailedError) as caught:
+        ollama.register_by_link(client, request_for(weights, tmp_path))
+    assert "No store" in caught.value.message
+    assert list((tmp_path / "blobs").iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["../../e4b:q", "a/b:c", "x:..", "", "e4b:" + "x" * 81, "a b"])
+def test_a_name_that_is_no_name_is_refused_before_anything_is_done(
+    client: LocalClient, store: Path, weights: ollama.BlobFile, name: str
+) -> None:
+    before = blobs(store)
+    for way in (ollama.register, ollama.register_by_link):
+        with pytest.raises(RegistrationFailedError) as caught:
+            way(client, replace(request_for(weights, store), name=name))
+        assert "no name" in caught.value.message
+    assert blobs(store) == before
+
+
+def test_a_link_that_the_server_does_not_take_is_undone(client: LocalClient, store: Path) -> None:
+    path = store.parent / "rubbish.gguf"
+    path.write_bytes(b"GGUF" + bytes(1000))
+    file = ollama.BlobFile(path.name, path, hashlib.sha256(path.read_bytes()).hexdigest())
+    before = blobs(store)
+    with pytest.raises(RegistrationFailedError):
+        ollama.register_by_link(client, request_for(file, store))
+    assert blobs(store) == before
+    assert list_models(client) == ()
+    assert path.exists()
