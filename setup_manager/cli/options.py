@@ -25,18 +25,27 @@ PREFERENCES = ("speed", "quality", "balanced")
 RUNTIMES = ("auto", "llama.cpp", "ollama", "embedded")
 
 
-class _Rate(click.ParamType[int]):
-    """A transfer rate: 500K, 5M, 1.5MiB/s."""
+class SizeType(click.ParamType[int]):
+    """A size: 500M, 1.5GiB."""
 
-    name = "rate"
+    name = "size"
+    parse = staticmethod(units.parse_size)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Read it; a number from the configuration file is bytes already."""
         if isinstance(value, int):
             return value
         try:
-            return units.parse_rate(str(value))
+            return self.parse(str(value))
         except ValueError as error:
             self.fail(str(error), param, ctx)
+
+
+class RateType(SizeType):
+    """A transfer rate: 500K, 5M, 1.5MiB/s."""
+
+    name = "rate"
+    parse = staticmethod(units.parse_rate)
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +192,7 @@ class DownloadingOptions:
             help="Connections at once, 1 to 16 (default: what helps).",
         ),
         click.option(
-            "--limit-rate", type=_Rate(), metavar="RATE", help="At most this fast, e.g. 5M."
+            "--limit-rate", type=RateType(), metavar="RATE", help="At most this fast, e.g. 5M."
         ),
         click.option(
             "--mirror", multiple=True, metavar="URL", help="Another hub with the same files."

@@ -122,18 +122,14 @@ def smoke(
         files = model_files(model, with_drafter=trial.with_drafter)
         if not trial.image:
             files = replace(files, projector=None)
-        report = run_smoke(
-            server_runtime(runtime), files, request, watch, session.observer.smoke
-        )
+        report = run_smoke(server_runtime(runtime), files, request, watch, session.observer.smoke)
     _keep(session, model, report)
     # What is kept beside the measurement is the prediction that knew no measurement, so that
     # corrections do not pile up.
     plain = _predict(session, subject, tried, ())
     measured = report.completion.tokens_per_second
     if report.passed and plain is not None and measured > 0:
-        session.measurements.add(
-            Measurement(model.name, tried, plain.tokens_per_second, measured)
-        )
+        session.measurements.add(Measurement(model.name, tried, plain.tokens_per_second, measured))
     return report
 
 

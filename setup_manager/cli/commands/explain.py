@@ -1,0 +1,67 @@
+"""`gemma-setup explain`."""
+
+from __future__ import annotations
+
+import click
+
+from setup_manager.cli.options import (
+    ModelOptions,
+    PlanningOptions,
+    StorageOptions,
+    gemma_command,
+)
+from setup_manager.cli.result import Outcome
+from setup_manager.cli.shell import Shell
+
+_STYLES = {
+    "title": ("bold",),
+    "dim": ("dim",),
+    "good": ("green",),
+    "warn": ("yellow",),
+    "bad": ("red",),
+}
+
+
+@gemma_command(
+    "explain",
+    StorageOptions,
+    PlanningOptions,
+    ModelOptions,
+    examples=(
+        "gemma-setup explain e4b",
+        "gemma-setup explain 26b --context 131072 --kv-type q8_0",
+        "gemma-setup explain 12b -v",
+    ),
+)
+@click.argument("model")
+def command(
+    shell: Shell,
+    storage: StorageOptions,
+    planning: PlanningOptions,
+    files: ModelOptions,
+    model: str,
+) -> Outcome:
+    """Show where MODEL's memory goes, how fast it will run, and why."""
+    from setup_manager.cli.plans import machine_for, planned_runtime, planning_of, wanted_of
+    from setup_manager.fit.explain_text import Screen, explanation_lines
+    from setup_manager.workflow.recommend import explain_model, explanation_document
+    from setup_manager.workflow.subject import Subject
+
+    session = shell.open_session(storage)
+    explanation = explain_model(
+        session,
+        Subject(session, model, wanted_of(files)),
+        planning_of(planning, files),
+        machine_for(session, planning),
+        planned_runtime(planning),
+    )
+    terminal = shell.terminal
+    screen = Screen(
+        width=terminal.width,
+        unicode=terminal.unicode,
+        verbose=shell.options.verbose,
+        style=lambda text, role: terminal.styled(text, *_STYLES.get(role, ())),
+    )
+    return Outcome(
+        explanation_document(explanation), "\n".join(explanation_lines(explanation, screen))
+    )
