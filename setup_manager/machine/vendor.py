@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
+from setup_manager.units import GIB
+
 _TOKEN = re.compile(r"[a-z]+|[0-9]+")
 
 
@@ -66,7 +68,7 @@ def gpu_bandwidth(
 
     Its name must contain the table's as whole words in a row; the longest such entry wins, so that
     "RTX 4060 Ti" is not taken for "RTX 4060". A laptop part never borrows the desktop card's
-    figure: they share the name and not the memory.
+    figure: they share the name and not the memory; nor does a MIG instance that of the whole GPU.
 
     Args:
         name: Marketing name as the driver says it.
@@ -77,16 +79,17 @@ def gpu_bandwidth(
         Bytes per second, None if unknown.
     """
     words = _tokens(name)
-    best: tuple[tuple[int, float], VendorFigure] | None = None
+    best: tuple[int, VendorFigure] | None = None
     for figure in vendor_figures() if figures is None else figures:
         wanted = _tokens(figure.chip)
         if not _contains(words, wanted) or _narrowed(words) - set(wanted):
             continue
         if figure.cores is not None and not _contains(words, (str(figure.cores), "gpu", "cores")):
             continue
-        distance = abs((figure.total_gb or total_bytes / 1e9) - total_bytes / 1e9)
-        # The most words, then the likest amount of memory.
-        rank = (len(wanted) + (1 if figure.cores is not None else 0), -distance)
+        # "8 GB" is 8 GiB on a card; anything else is another product of the name.
+        if figure.total_gb is not None and abs(figure.total_gb - total_bytes / GIB) > 1:
+            continue
+        rank = len(wanted) + (1 if figure.cores is not None else 0)
         if best is None or rank > best[0]:
             best = (rank, figure)
     return best[1].bytes_per_second if best else None
@@ -94,7 +97,7 @@ def gpu_bandwidth(
 
 def _narrowed(words: tuple[str, ...]) -> set[str]:
     """Find the words that turn a name into that of another product."""
-    found = {"laptop"} & set(words)
+    found = {"laptop", "mig"} & set(words)
     return found | ({"q"} if _contains(words, ("max", "q")) else set())
 
 

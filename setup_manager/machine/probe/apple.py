@@ -24,8 +24,9 @@ SYSCTL = (
     "sysctl", "hw.memsize", "hw.ncpu", "hw.physicalcpu", "hw.logicalcpu", "hw.nperflevels",
     "hw.perflevel0.physicalcpu", "machdep.cpu.brand_string", "iogpu.wired_limit_mb",
     "kern.hv_vmm_present", "vm.swapusage", "vm.page_free_count", "hw.pagesize",
-    "hw.optional.AdvSIMD",    "hw.optional.arm.FEAT_DotProd", "hw.optional.arm.FEAT_I8MM", "hw.optional.arm.FEAT_BF16",
-    "hw.optional.arm.FEAT_SME", "hw.optional.avx2_0", "hw.optional.avx512f",
+    "hw.optional.AdvSIMD", "hw.optional.arm.FEAT_DotProd", "hw.optional.arm.FEAT_I8MM",
+    "hw.optional.arm.FEAT_BF16", "hw.optional.arm.FEAT_SME", "hw.optional.avx2_0",
+    "hw.optional.avx512f",
 )  # fmt: skip
 VM_STAT = ("vm_stat",)
 PROCESSES = ("ps", "-axo", "rss=,comm=")

@@ -77,6 +77,22 @@ def physical_cores(processors: tuple[dict[str, str], ...]) -> int | None:
     return len(pairs) or None
 
 
+_LITTLE_ARM_PARTS = frozenset({"0xd03", "0xd04", "0xd05", "0xd46", "0xd80"})
+"""Cortex-A53, A35, A55, A510 and A520. Source: Linux, arch/arm64/include/asm/cputype.h."""
+
+
+def big_arm_threads(processors: tuple[dict[str, str], ...]) -> tuple[int, ...]:
+    """Tell big cores from little ones by their part number; empty where all are alike."""
+    little = [fields.get("CPU part", "") in _LITTLE_ARM_PARTS for fields in processors]
+    if all(little) or not any(little):
+        return ()
+    return tuple(
+        whole(fields["processor"], _MAX_PROCESSORS) or 0
+        for fields, is_little in zip(processors, little, strict=True)
+        if not is_little
+    )
+
+
 def _cores_of_threads(system: System, threads: tuple[int, ...]) -> int:
     """Count the cores that hardware threads belong to."""
     siblings = {
@@ -138,7 +154,7 @@ def read_processor(system: System) -> Processor:
     logical = _logical_cores(system, processors)
     threads = tuple(whole(fields["processor"], _MAX_PROCESSORS) or 0 for fields in processors)
     threads = threads or tuple(range(logical))
-    big = _performance_threads(system, threads)
+    big = _performance_threads(system, threads) or big_arm_threads(processors)
     bounds = [float(logical), _allowed_threads(system), read_cpu_quota(system)]
     features = [processor_features(fields) for fields in processors]
     return Processor(

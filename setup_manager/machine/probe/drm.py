@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 
 from setup_manager.machine.facts import Finding, FindingKind, Gpu, Memory, Vendor
+from setup_manager.machine.probe import rocm
 from setup_manager.machine.probe.pci import has_display_device, parse_hex
+from setup_manager.machine.probe.rocm import RocmCard
 from setup_manager.machine.probe.system import MAX_BYTES, System
 from setup_manager.machine.probe.vulkan import VulkanDevice
 
@@ -50,10 +52,12 @@ def read_drm(
         if vendor == AMD_PCI_VENDOR:
             gpu = _amd(system, folder, device_id, device, memory)
         elif vendor == INTEL_PCI_VENDOR:
-            gpu = _intel(system, f"/sys/class/drm/{card}", device, memory)
+            gpu = _intel(system, f"/sys/class/drm/{card}", device_id, device, memory)
         else:
             continue
         gpus += [gpu] if gpu else []
+    if not any(gpu.vendor is Vendor.AMD for gpu in gpus):
+        gpus += _from_rocm(system, memory)
     return tuple(gpus), _findings(system, gpus)
 
 
@@ -71,7 +75,7 @@ def _findings(system: System, gpus: list[Gpu]) -> tuple[Finding, ...]:
         if any(gpu.vendor is vendor for gpu in gpus):
             continue
         if has_display_device(system, number):
-            detail = f"a GPU of {vendor.value} is on the bus, but its driver shows no memory"
+            detail = f"a GPU of {vendor.value} is on the bus, but how much memory it has is unknown"
             hint = f"load its kernel driver; `sudo dmesg | grep -i {driver}` says what is wrong"
             findings.append(Finding(probe, FindingKind.BROKEN, detail, hint))
         else:
@@ -82,37 +86,69 @@ def _findings(system: System, gpus: list[Gpu]) -> tuple[Finding, ...]:
 def _amd(
     system: System, folder: str, device_id: int, vulkan: VulkanDevice | None, memory: Memory
 ) -> Gpu | None:
-    carve_out = system.read_whole(f"{folder}/mem_info_vram_total")
-    if not carve_out:
-        return None
-    used = system.read_whole(f"{folder}/mem_info_vram_used") or 0
-    lent = system.read_whole(f"{folder}/mem_info_gtt_total") or 0
-    lent_used = system.read_whole(f"{folder}/mem_info_gtt_used") or 0
+    card = RocmCard(
+        name=_amd_name(system, folder, device_id, vulkan),
+        device_id=device_id,
+        vram_bytes=system.read_whole(f"{folder}/mem_info_vram_total") or 0,
+        vram_used_bytes=system.read_whole(f"{folder}/mem_info_vram_used") or 0,
+        lent_bytes=system.read_whole(f"{folder}/mem_info_gtt_total") or 0,
+        lent_used_bytes=system.read_whole(f"{folder}/mem_info_gtt_used") or 0,
+    )
     integrated = _amd_is_integrated(system, folder, device_id, vulkan)
-    # A model lies in one pool, so the pools are not added up. The carve-out is no longer part of
-    # main memory: where it is the larger one, the GPU behaves like a card with slow memory.
-    unified = integrated and lent > carve_out
-    total, held = (lent, lent_used) if unified else (carve_out, used)
+    driver = vulkan.driver if vulkan else system.read_word("/sys/module/amdgpu/version")
+    return amd_gpu(card, memory, integrated=integrated, driver=driver, source="sysfs mem_info")
+
+
+def amd_gpu(
+    card: RocmCard, memory: Memory, *, integrated: bool, driver: str, source: str
+) -> Gpu | None:
+    """Describe an AMD GPU by its two pools: memory of its own, and what the driver lends it.
+
+    A model lies in one pool, so they are not added up. An APU's carve-out is no longer part of
+    main memory: where it is the larger pool, the GPU behaves like a card with slow memory.
+
+    Returns:
+        The GPU, None where it has no memory at all.
+    """
+    unified = integrated and card.lent_bytes > card.vram_bytes
+    total = card.lent_bytes if unified else card.vram_bytes
+    held = card.lent_used_bytes if unified else card.vram_used_bytes
+    if not total:
+        return None
     free = max(total - held, 0)
     return Gpu(
         vendor=Vendor.AMD,
-        name=_amd_name(system, folder, device_id, vulkan),
+        name=card.name or AMD_INTEGRATED.get(card.device_id, f"AMD GPU {card.device_id:04x}"),
         total_bytes=total,
         free_bytes=min(free, memory.available_bytes) if unified else free,
         unified=unified,
-        driver=vulkan.driver if vulkan else system.read_word("/sys/module/amdgpu/version"),
-        source="sysfs mem_info_gtt" if unified else "sysfs mem_info_vram",
+        driver=driver,
+        source=source,
         integrated=integrated,
-        carve_out_bytes=carve_out if integrated else None,
-        lent_bytes=lent if integrated else None,
+        carve_out_bytes=card.vram_bytes if integrated else None,
+        lent_bytes=card.lent_bytes if integrated else None,
     )
+
+
+def _from_rocm(system: System, memory: Memory) -> list[Gpu]:
+    found = (
+        amd_gpu(
+            card,
+            memory,
+            integrated=card.device_id in AMD_INTEGRATED,
+            driver="",
+            source=rocm.NAME,
+        )
+        for card in rocm.read_cards(system)
+    )
+    return [gpu for gpu in found if gpu is not None]
 
 
 def _amd_name(system: System, folder: str, device_id: int, vulkan: VulkanDevice | None) -> str:
     if vulkan is not None:
         return vulkan.name
     said = system.read_word(f"{folder}/product_name")
-    return said or AMD_INTEGRATED.get(device_id, f"AMD GPU {device_id:04x}")
+    return said or AMD_INTEGRATED.get(device_id, "")
 
 
 def _amd_is_integrated(
@@ -150,13 +186,24 @@ def parse_resource(text: str) -> int | None:
     return size if size <= MAX_BYTES else None
 
 
-def _intel(system: System, card: str, vulkan: VulkanDevice | None, memory: Memory) -> Gpu | None:
+_INTEL_CARDS = (range(0x4905, 0x490A), range(0x5690, 0x56C2), range(0xE202, 0xE224))
+"""DG1, Arc A series and Arc B series. Source: Linux, include/drm/intel/pciids.h."""
+
+
+def _intel(
+    system: System, card: str, device_id: int, vulkan: VulkanDevice | None, memory: Memory
+) -> Gpu | None:
     driver = vulkan.driver if vulkan else ""
-    name = vulkan.name if vulkan else "Intel GPU"
-    local = _intel_local_memory(system, card, vulkan)
-    if local is not None:
+    name = vulkan.name if vulkan else f"Intel GPU {device_id:04x}"
+    integrated = not any(device_id in known for known in _INTEL_CARDS)
+    if vulkan is not None and vulkan.kind in ("integrated", "discrete"):
+        integrated = vulkan.kind == "integrated"
+    if not integrated:
+        local = _intel_local_memory(system, card)
+        if local is None:
+            return None
         total, free, source = local
-        return Gpu(Vendor.INTEL, name, total, free, False, driver, source)  # noqa: FBT003
+        return Gpu(Vendor.INTEL, name, total, free, unified=False, driver=driver, source=source)
     total = intel_share(memory.total_bytes)
     return Gpu(
         vendor=Vendor.INTEL,
@@ -179,14 +226,11 @@ def intel_share(total_bytes: int) -> int:
     return total_bytes // 2 if total_bytes <= 4 * 1024**3 else total_bytes * 3 // 4
 
 
-def _intel_local_memory(
-    system: System, card: str, vulkan: VulkanDevice | None
-) -> tuple[int, int, str] | None:
+def _intel_local_memory(system: System, card: str) -> tuple[int, int, str] | None:
     total = system.read_whole(f"{card}/lmem_total_bytes")
     if total:
         free = system.read_whole(f"{card}/lmem_avail_bytes")
         return total, min(total if free is None else free, total), "sysfs lmem_total_bytes"
-    if vulkan is None or vulkan.kind != "discrete":
-        return None
     size = parse_resource(system.read(f"{card}/device/resource") or "")
+    # Without resizable BAR the region shows 256 MiB of the card only.
     return (size, size, "PCI memory region") if size and size > 1024**3 else None

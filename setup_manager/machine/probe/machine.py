@@ -26,6 +26,7 @@ from setup_manager.machine.probe import apple, cpu, drm, nvidia, power, windows
 from setup_manager.machine.probe import memory as linux_memory
 from setup_manager.machine.probe.bandwidth import bandwidth_from, measure_reading
 from setup_manager.machine.probe.disk import RoomReader, read_disks, read_room
+from setup_manager.machine.probe.nvidia import GpuAnswer
 from setup_manager.machine.probe.surroundings import read_surroundings
 from setup_manager.machine.probe.system import (
     CommandRunner,
@@ -41,7 +42,6 @@ PROBE_SECONDS = 8.0
 """More than the longest chain of command limits in one probe."""
 
 T = TypeVar("T")
-GpuAnswer = tuple[tuple[Gpu, ...], tuple[Finding, ...]]
 BandwidthMeter = Callable[[float, int, int], float]
 """Usable cores, available bytes and cache bytes → bytes per second."""
 

@@ -33,16 +33,22 @@ def parse_meminfo(text: str) -> dict[str, int]:
     return values
 
 
-def host_available_bytes(meminfo: dict[str, int]) -> int:
+def host_available_bytes(meminfo: dict[str, int]) -> tuple[int, str] | None:
     """Tell what the host can give without swapping.
 
     Kernels before 3.14 and WSL 1 have no MemAvailable; then free memory and the caches that can
     be dropped stand in for it.
+
+    Returns:
+        Bytes and where they come from; None where the host says nothing.
     """
     if "MemAvailable" in meminfo:
-        return meminfo["MemAvailable"]
+        return meminfo["MemAvailable"], "/proc/meminfo MemAvailable"
+    if "MemFree" not in meminfo:
+        return None
     names = ("MemFree", "Buffers", "Cached", "SReclaimable")
-    return max(sum(meminfo.get(name, 0) for name in names) - meminfo.get("Shmem", 0), 0)
+    estimate = sum(meminfo.get(name, 0) for name in names) - meminfo.get("Shmem", 0)
+    return max(estimate, 0), "/proc/meminfo free and cached memory"
 
 
 def memory_within(
@@ -57,20 +63,21 @@ def memory_within(
         Total, limit (None without one), available, all in bytes, and where available comes from.
     """
     total = meminfo.get("MemTotal", 0)
-    available, source = host_available_bytes(meminfo), "/proc/meminfo MemAvailable"
-    if "MemAvailable" not in meminfo:
-        source = "/proc/meminfo free and cached memory"
-    limits = []
-    for group in groups:
-        # A limit at or above the machine's memory is none: v1's "unlimited" is one of those.
-        if group.limit_bytes is None or (total and group.limit_bytes >= total):
-            continue
-        limits.append(group.limit_bytes)
-        headroom = group.headroom_bytes
-        if headroom is not None and (headroom < available or not total):
-            available, source = headroom, group.source
-    limit = min(limits, default=None)
-    return total or limit or 0, limit, available, source
+    host = host_available_bytes(meminfo)
+    # A limit at or above the machine's memory is none: v1's "unlimited" is one of those.
+    bounds = [
+        (group.limit_bytes, group.headroom_bytes, group.source)
+        for group in groups
+        if group.limit_bytes is not None
+        and group.headroom_bytes is not None
+        and not 0 < total <= group.limit_bytes
+    ]
+    limit = min((bound[0] for bound in bounds), default=None)
+    total = total or limit or 0
+    candidates = [(headroom, source) for _, headroom, source in bounds]
+    candidates += [host] if host is not None else []
+    available, source = min(candidates, key=lambda pair: pair[0], default=(0, "unknown"))
+    return total, limit, min(available, total), source
 
 
 _ZRAM = re.compile(r"/(?:dev/)?zram\d+")

@@ -9,9 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from setup_manager.machine.facts import Finding, FindingKind, Gpu, Memory, MemoryUser, Vendor
+from setup_manager.machine.probe.cpu import read_board
 from setup_manager.machine.probe.memory import MAX_USERS
 from setup_manager.machine.probe.pci import has_display_device
+from setup_manager.machine.probe.surroundings import wsl_version
 from setup_manager.machine.probe.system import MAX_BYTES, CommandResult, Outcome, System, whole
+
+GpuAnswer = tuple[tuple[Gpu, ...], tuple[Finding, ...]]
 
 NAME = "nvidia-smi"
 SECONDS = 3.0
@@ -172,6 +176,10 @@ def parse_mig_devices(text: str) -> tuple[tuple[str, int], ...]:
     )
 
 
+_WSL_ADVICE = (
+    "under Windows: `wsl --update`, update the NVIDIA driver there, then `wsl --shutdown`; "
+    "install no driver inside of WSL"
+)
 _ADVICE = {
     "couldn't communicate with the NVIDIA driver": (
         "the driver is installed but not loaded: after a kernel update rebuild it "
@@ -189,9 +197,7 @@ _ADVICE = {
     "Insufficient Permissions": (
         "this user may not see the GPU's memory: see the permissions of /dev/nvidia*"
     ),
-    "GPU access blocked by the operating system": (
-        "under WSL: `wsl --update`, update the driver under Windows, then `wsl --shutdown`"
-    ),
+    "GPU access blocked by the operating system": _WSL_ADVICE,
     "Failed to initialize NVML": (
         "in a container: start it with `--gpus all` and the NVIDIA container toolkit; "
         "elsewhere reinstall the driver and restart"
@@ -208,13 +214,24 @@ def advise(complaint: str) -> str:
     return "reinstall the NVIDIA driver, then restart"
 
 
-def _broken(result: CommandResult) -> Finding:
+def _broken(system: System, result: CommandResult) -> Finding:
     if result.outcome is Outcome.TIMED_OUT:
         detail = f"nvidia-smi gave no answer within {SECONDS:.0f} s"
         hint = "the driver hangs: restart the machine; see `sudo dmesg | grep -i -e nvrm -e xid`"
         return Finding(NAME, FindingKind.BROKEN, detail, hint)
-    said = f"{result.stdout}\n{result.stderr}"
-    return Finding(NAME, FindingKind.BROKEN, f"nvidia-smi: {result.complaint}", advise(said))
+    hint = advise(f"{result.stdout}\n{result.stderr}")
+    if wsl_version(system.read("/proc/version") or ""):
+        hint = _WSL_ADVICE
+    return Finding(NAME, FindingKind.BROKEN, f"nvidia-smi: {result.complaint}", hint)
+
+
+def _without_tool(system: System, memory: Memory) -> GpuAnswer:
+    """Explain why there is no nvidia-smi: no GPU, no driver, or a Jetson, which has none."""
+    if "nvidia,tegra" in (system.read("/proc/device-tree/compatible") or ""):
+        name = read_board(system) or "NVIDIA Jetson"
+        row = Row("", name, "", None, None, mig=False, refused=False)
+        return (_unified(row, memory, ()),), ()
+    return (), (_missing(system),)
 
 
 def _missing(system: System) -> Finding:
@@ -228,7 +245,7 @@ def _missing(system: System) -> Finding:
     return Finding(NAME, FindingKind.NOT_FOUND, "no nvidia-smi")
 
 
-def read_nvidia(system: System, memory: Memory) -> tuple[tuple[Gpu, ...], tuple[Finding, ...]]:
+def read_nvidia(system: System, memory: Memory) -> GpuAnswer:
     """Ask nvidia-smi for every GPU.
 
     Args:
@@ -240,12 +257,12 @@ def read_nvidia(system: System, memory: Memory) -> tuple[tuple[Gpu, ...], tuple[
     """
     result = system.run(QUERY, SECONDS)
     if result.outcome is Outcome.NOT_FOUND:
-        return (), (_missing(system),)
+        return _without_tool(system, memory)
     if "not a valid field" in result.stdout + result.stderr:
         result = system.run(OLD_QUERY, SECONDS)
     rows = parse_gpus(result.stdout) if result.outcome is Outcome.RAN else ()
     if not rows:
-        return (), (_broken(result),)
+        return (), (_broken(system, result),)
     users = parse_users(system.run(USERS_QUERY, SECONDS).stdout)
     gpus: list[Gpu] = []
     findings: list[Finding] = []
