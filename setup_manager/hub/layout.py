@@ -314,7 +314,7 @@ def _remove_empty_folders(folder: Path, *, stop: Path) -> None:
 def _remove_references(repository: Path, commit: str) -> None:
     """Remove references to a commit that has no snapshot any more."""
     for path in list((repository / "refs").rglob("*")):
-        if path.is_file() and path.read_text(encoding="utf-8").strip() == commit:
+        if path.is_file() and path.read_bytes().strip() == commit.encode():
             path.unlink()
             _remove_empty_folders(path.parent, stop=repository / "refs")
 

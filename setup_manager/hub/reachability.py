@@ -8,11 +8,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from pathlib import Path
+from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 from setup_manager.errors import DownloadFailedError
 from setup_manager.hub import failures
-from setup_manager.hub.client import http_error, trust
+from setup_manager.hub.client import checked_endpoint, http_error, trust
 from setup_manager.hub.failures import Question
 
 
@@ -60,10 +61,16 @@ def probe_hub(
         ca_bundle: File of certificates to trust instead of the system's.
         timeout_seconds: For everything together.
         now: The clock that is compared, in seconds since 1970.
+
+    Raises:
+        UsageError: If the endpoint is no address.
     """
-    question = Question(endpoint, "", "", has_token=False)
+    question = Question(checked_endpoint(endpoint), "", "", has_token=False)
     if offline:
         return _failed(question, failures.offline(question), 0.0)
+    # Importing takes its time on a cold machine; the limit is for the hub.
+    from huggingface_hub import get_session
+
     try:
         trust(ca_bundle)
     except DownloadFailedError as error:
@@ -71,7 +78,8 @@ def probe_hub(
     found: list[HubReachability] = []
     started = time.monotonic()
     asking = threading.Thread(
-        target=lambda: found.append(_ask(question, timeout_seconds, now)), daemon=True
+        target=lambda: found.append(_ask(get_session(), question, timeout_seconds, now)),
+        daemon=True,
     )
     asking.start()
     asking.join(timeout_seconds)
@@ -81,14 +89,12 @@ def probe_hub(
     return _failed(question, late, time.monotonic() - started)
 
 
-def _ask(question: Question, timeout_seconds: float, now: Callable[[], float]) -> HubReachability:
-    from huggingface_hub import get_session
-
+def _ask(
+    client: Any, question: Question, timeout_seconds: float, now: Callable[[], float]
+) -> HubReachability:
     started = time.monotonic()
     try:
-        answer = get_session().head(
-            question.endpoint, timeout=timeout_seconds, follow_redirects=False
-        )
+        answer = client.head(question.endpoint, timeout=timeout_seconds, follow_redirects=False)
     except (http_error(), OSError, ValueError) as error:
         return _failed(question, failures.unreachable(question, error), time.monotonic() - started)
     seconds = time.monotonic() - started

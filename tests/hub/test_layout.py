@@ -257,6 +257,14 @@ class TestRemoval:
         assert note.exists()
         assert scan_warnings(layout) == []
 
+    def test_a_reference_that_is_no_text_is_left_alone(self, layout: HubCacheLayout) -> None:
+        item = artifact()
+        put(layout, item)
+        odd = repository(layout) / "refs/odd"
+        odd.write_bytes(b"\xff\xfe")
+        assert layout.remove(item) == len(DATA)
+        assert [path.name for path in odd.parent.iterdir()] == ["odd"]
+
     def test_a_shared_store_s_payload_is_not_touched(self, layout: HubCacheLayout) -> None:
         item = artifact()
         put(layout, item)
