@@ -1,35 +1,32 @@
-"""Take over what a leftover holds: a whole file by its digest, pieces after sampling.
+"""Take over what leftovers hold: a whole file by its digest, pieces after sampling.
 
-The original is never changed. A whole file gets its place by reflink, by hard link or by copy,
-whatever the file system can, and only after its SHA-256 was right. Pieces are copied into the
-download's own partial, unproven as they are, and the SHA-256 of the whole decides later.
+The original is never changed. Pieces are copied into the download's own partial, unproven as they
+are, and the SHA-256 of the whole decides later.
 """
 
 from __future__ import annotations
 
 import errno
-import hashlib
-import os
 import random
+import threading
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
 from setup_manager.catalog.artifact import Artifact
-from setup_manager.download.durable import OsDisk
-from setup_manager.download.places import FilePlaces, Layout
+from setup_manager.download.chunks import chunk_size
+from setup_manager.download.places import Layout
 from setup_manager.download.store import FileBusyError, FileClaim
 from setup_manager.download.verified import VerifiedFile
 from setup_manager.errors import BusyError, InsufficientDiskError
 from setup_manager.recover.busy import has_changed
 from setup_manager.recover.identify import Evidence
 from setup_manager.recover.offer import Offer
-from setup_manager.recover.sample import RangeReader, prove
+from setup_manager.recover.sample import Proof, RangeReader, prove
+from setup_manager.recover.whole import install_whole
 
-_FICLONE = 0x40049409  # linux/fs.h
-_READ_BYTES = 1 << 20
 _STORES = frozenset({"the hub cache", "Ollama"})
 
 
@@ -74,7 +71,7 @@ class Outcome:
     notes: tuple[str, ...] = ()
 
     def and_then(self, other: Outcome) -> Outcome:
-        """Add what came of the next offer."""
+        """Add what came of the next step."""
         return Outcome(
             other.verified or self.verified,
             self.adopted_bytes + other.adopted_bytes,
@@ -83,165 +80,112 @@ class Outcome:
         )
 
 
-def use_offers(
-    offers: Iterable[Offer],
-    layout: Layout,
-    reader: RangeReader,
-    adopter: Adopter,
-    *,
-    move: bool = False,
-    rng: random.Random | None = None,
-) -> Outcome:
-    """Take what the offers for one file hold, the best first.
+@dataclass(frozen=True, slots=True)
+class TakeOver:
+    """Everything that taking over needs.
 
-    Args:
-        offers: For one and the same artifact.
-        layout: Where its content goes.
+    Attributes:
+        layout: Where content goes.
         reader: The hub, to compare with.
         adopter: The download engine.
-        move: Remove leftovers that were taken over; what other programs still use stays.
+        checks_dir: Where check values of installed files are kept, or None for nowhere.
+        move: Remove what was taken over, unless other programs still use it.
+        cancel: Ends it early.
         rng: Chooses the places that are compared.
-
-    Returns:
-        What came of it; the download fetches what is missing then.
-
-    Raises:
-        BusyError: If another process of ours is at this file.
-        InsufficientDiskError: If the disk is full.
-        SetupError: If the hub cannot be read.
     """
-    outcome = Outcome()
-    chooser = rng or random.SystemRandom()
-    taken: set[int] = set()
-    for offer in offers:
-        if offer.complete:
-            outcome = outcome.and_then(_use_whole(offer, layout, move=move))
-            if outcome.verified is not None:
-                return outcome
-        fresh = replace(offer, chunks=tuple(n for n in offer.chunks if n not in taken))
-        if fresh.chunks:
-            step, chunks = _use_pieces(fresh, reader, adopter, chooser, move=move)
-            outcome = outcome.and_then(step)
-            taken.update(chunks)
-    return outcome
 
+    layout: Layout
+    reader: RangeReader
+    adopter: Adopter
+    checks_dir: Path | None = None
+    move: bool = False
+    cancel: threading.Event = field(default_factory=threading.Event)
+    rng: random.Random = field(default_factory=random.SystemRandom)
 
-def _use_whole(offer: Offer, layout: Layout, *, move: bool) -> Outcome:
-    places = layout.places(offer.artifact)
-    claim = FileClaim(places.lock, wait=False, on_wait=_nothing, cancelled=_never)
-    try:
-        with claim:
-            problem = _install(offer, places)
-            if problem is not None:
-                return Outcome(notes=(problem,))
-            visible = layout.publish(offer.artifact)
-    except FileBusyError:
-        raise BusyError(
-            f"Another process is at {offer.artifact.name}.",
-            hint="Wait until it is done, then run this again.",
-        ) from None
-    note = f"{offer.leftover.path} is {offer.artifact.name}: its SHA-256 is right"
-    if move:
-        _remove(offer)
-    size = offer.artifact.size_bytes
-    return Outcome(VerifiedFile(offer.artifact, visible, reused_bytes=size), notes=(note,))
+    def use(self, offers: Iterable[Offer]) -> Outcome:
+        """Take what the offers for one file hold, the best first; `fetch` gets the rest then.
 
+        Raises:
+            BusyError: If another process of ours is at this file.
+            InsufficientDiskError: If the disk is full.
+            SetupError: If the hub cannot be read.
+        """
+        outcome = Outcome()
+        taken: set[int] = set()
+        for offer in offers:
+            if self.cancel.is_set():
+                break
+            if offer.complete:
+                outcome = outcome.and_then(self._use_whole(offer))
+                if outcome.verified is not None:
+                    break
+            left = tuple(number for number in offer.chunks if number not in taken)
+            if left:
+                step, chunks = self._use_pieces(replace(offer, chunks=left))
+                outcome = outcome.and_then(step)
+                taken.update(chunks)
+        return outcome
 
-def _install(offer: Offer, places: FilePlaces) -> str | None:
-    """Give a whole file its final name, or say why not."""
-    path = offer.leftover.path
-    if places.content.exists() and places.content.samefile(path):
-        right = _digest(path) == offer.artifact.sha256
-        return None if right else f"{path}: its SHA-256 is wrong"
-    stage = places.partial.with_name(f"{offer.artifact.sha256}.gemma-setup.taken-over")
-    disk = OsDisk()
-    try:
-        stage.parent.mkdir(parents=True, exist_ok=True)
-        digest = _staged(path, stage)
-        if digest != offer.artifact.sha256:
-            return f"{path} is as long as {offer.artifact.name}, but its SHA-256 is another"
-        places.content.parent.mkdir(parents=True, exist_ok=True)
-        disk.rename(stage, places.content)
-    except OSError as problem:
-        _raise_if_full(problem)
-        return f"{path}: {problem.strerror}"
-    finally:
-        stage.unlink(missing_ok=True)
-    return None
-
-
-def _staged(path: Path, stage: Path) -> str:
-    """Make a second name or copy of a file and return the digest of what that holds."""
-    stage.unlink(missing_ok=True)
-    if _reflinked(path, stage):
-        return _digest(stage)
-    try:
-        os.link(path, stage)
-    except OSError:
-        return _copied(path, stage)
-    return _digest(stage)
-
-
-def _reflinked(path: Path, stage: Path) -> bool:
-    try:
-        import fcntl
-    except ImportError:
-        return False
-    with path.open("rb") as source, stage.open("wb") as target:
+    def _use_whole(self, offer: Offer) -> Outcome:
+        artifact, path = offer.artifact, offer.leftover.path
+        places = self.layout.places(artifact)
         try:
-            fcntl.ioctl(target.fileno(), _FICLONE, source.fileno())
-        except OSError:
-            stage.unlink()
-            return False
-        os.fsync(target.fileno())
-    return True
+            with FileClaim(
+                places.lock, wait=False, on_wait=lambda: None, cancelled=self.cancel.is_set
+            ):
+                problem = install_whole(
+                    path,
+                    artifact,
+                    places,
+                    chunk_bytes=chunk_size(artifact.size_bytes),
+                    checks_dir=self.checks_dir,
+                    cancel=self.cancel,
+                )
+                if problem is not None:
+                    return Outcome(notes=(f"{path}: {problem}",))
+                visible = self.layout.publish(artifact)
+        except FileBusyError:
+            raise BusyError(
+                f"Another process is at {artifact.name}.",
+                hint="Wait until it is done, then run this again.",
+            ) from None
+        except OSError as problem:
+            return Outcome(notes=(_told(problem, path),))
+        self._finish(offer)
+        return Outcome(
+            VerifiedFile(artifact, visible, reused_bytes=artifact.size_bytes),
+            notes=(f"{path} is {artifact.name}: its SHA-256 is right",),
+        )
 
+    def _use_pieces(self, offer: Offer) -> tuple[Outcome, tuple[int, ...]]:
+        path = offer.leftover.path
+        try:
+            proof = self._prove(offer)
+            sampled = Outcome(sampled_bytes=proof.sampled_bytes)
+            chunks = proof.confirmed_chunks
+            problem = _why_not(offer, proof)
+            if problem is not None:
+                return sampled.and_then(Outcome(notes=(f"{path}: {problem}",))), ()
+            adopted = self.adopter.adopt(
+                offer.artifact, path, offer.grid.runs(chunks), offer.match.shift_bytes
+            )
+        except OSError as problem:
+            return Outcome(notes=(_told(problem, path),)), ()
+        self._finish(offer)
+        used = replace(offer, chunks=chunks).sentence
+        note = f"{used}: {proof.sentence}"
+        return sampled.and_then(Outcome(adopted_bytes=adopted, notes=(note,))), chunks
 
-def _copied(path: Path, stage: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as source, stage.open("wb") as target:
-        while piece := source.read(_READ_BYTES):
-            digest.update(piece)
-            target.write(piece)
-        target.flush()
-        os.fsync(target.fileno())
-    return digest.hexdigest()
+    def _prove(self, offer: Offer) -> Proof:
+        with offer.open() as content:
+            full = tuple(n for n in offer.chunks if not content.has_zero_block(offer.grid.span(n)))
+            return prove(content, offer.artifact, offer.grid, full, self.reader, rng=self.rng)
 
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _use_pieces(
-    offer: Offer, reader: RangeReader, adopter: Adopter, rng: random.Random, *, move: bool
-) -> tuple[Outcome, tuple[int, ...]]:
-    path, name = offer.leftover.path, offer.artifact.name
-    try:
-        with offer.open() as source:
-            full = tuple(n for n in offer.chunks if not source.has_zero_block(offer.grid.span(n)))
-            proof = prove(source, offer.artifact, offer.grid, full, reader, rng=rng)
-    except OSError as problem:
-        return Outcome(notes=(f"{path}: {problem.strerror}",)), ()
-    sampled = Outcome(sampled_bytes=proof.sampled_bytes)
-    if not proof.confirmed_chunks:
-        found = f"{proof.agreed} of {proof.samples} samples agree" if full else "full of holes"
-        return sampled.and_then(Outcome(notes=(f"{path} is not {name}: {found}",))), ()
-    if has_changed(offer.leftover):
-        return sampled.and_then(Outcome(notes=(f"{path} is being written: left alone",))), ()
-    spans = offer.grid.runs(proof.confirmed_chunks)
-    try:
-        adopted = adopter.adopt(offer.artifact, path, spans, offer.match.shift_bytes)
-    except OSError as problem:
-        _raise_if_full(problem)
-        return sampled.and_then(Outcome(notes=(f"{path}: {problem.strerror}",))), ()
-    if move:
-        _remove(offer)
-    used = replace(offer, chunks=proof.confirmed_chunks).sentence
-    return (
-        sampled.and_then(Outcome(adopted_bytes=adopted, notes=(f"{used}: {proof.sentence}",))),
-        proof.confirmed_chunks,
-    )
+    def _finish(self, offer: Offer) -> None:
+        if self.move and may_be_removed(offer):
+            for path in (*offer.leftover.records, offer.leftover.path):
+                with suppress(OSError):
+                    path.unlink()
 
 
 def may_be_removed(offer: Offer) -> bool:
@@ -254,25 +198,29 @@ def may_be_removed(offer: Offer) -> bool:
     return not in_store and offer.match.evidence is not Evidence.OTHER_UPLOAD
 
 
-def _remove(offer: Offer) -> None:
-    if may_be_removed(offer):
-        for path in (*offer.leftover.records, offer.leftover.path):
-            with suppress(OSError):
-                path.unlink()
+def _why_not(offer: Offer, proof: Proof) -> str | None:
+    if has_changed(offer.leftover):
+        return "it is being written right now, so it is left alone"
+    if proof.samples == 0:
+        return "it holds no whole chunk without holes"
+    if not proof.confirmed_chunks:
+        return (
+            f"it is not {offer.artifact.name}: "
+            f"only {proof.agreed} of {proof.samples} samples agree with the hub"
+        )
+    return None
 
 
-def _raise_if_full(problem: OSError) -> None:
+def _told(problem: OSError, path: Path) -> str:
+    """Make a note of an error at one leftover; a full disk ends everything.
+
+    Raises:
+        InsufficientDiskError: If the disk is full.
+    """
     if problem.errno in {errno.ENOSPC, errno.EDQUOT}:
         raise InsufficientDiskError(
             "The disk is full.",
-            context=[f"{problem.filename or 'models folder'}: {problem.strerror}"],
-            hint="Free some space and run it again, or take leftovers over with --move.",
+            context=[f"{problem.filename or path}: {problem.strerror}"],
+            hint="Free some space and run it again.",
         ) from problem
-
-
-def _nothing() -> None:
-    pass
-
-
-def _never() -> bool:
-    return False
+    return f"{path}: {problem.strerror or problem}"

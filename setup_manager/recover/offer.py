@@ -7,14 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from setup_manager.catalog.artifact import Artifact
-from setup_manager.download.chunks import chunk_size
 from setup_manager.recover.busy import why_busy
+from setup_manager.recover.content import Grid, LeftoverContent
 from setup_manager.recover.find import Findings, WalkLimits, find_leftovers
 from setup_manager.recover.identify import Evidence, Identity, Match, match, read_identity
 from setup_manager.recover.leftover import Leftover
-from setup_manager.recover.source import Grid, Source
-from setup_manager.recover.spans import length, whole_chunks
-from setup_manager.units import format_size
+from setup_manager.recover.spans import length
+from setup_manager.units import MIB, format_size
+
+# Finer than the download's chunks, whose journal takes any part of one: a tool with 16 connections
+# leaves 16 frayed ends, and each costs up to one of these.
+CHUNK_BYTES = MIB
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +61,13 @@ class Offer:
             usable = usable.split()[0]
         return f"using {usable} of {whole} that {self.leftover.trace.left_by} left"
 
-    def open(self) -> Source:
+    def open(self) -> LeftoverContent:
         """Open the leftover, its bytes at their places in the wanted file.
 
         Raises:
             OSError: If it cannot be opened.
         """
-        return Source(
+        return LeftoverContent(
             self.leftover.path,
             shift_bytes=self.match.shift_bytes,
             first_byte=self.match.first_byte,
@@ -76,7 +79,7 @@ def weigh(
     artifact: Artifact,
     *,
     identity: Identity | None = None,
-    chunk_bytes: int | None = None,
+    chunk_bytes: int = CHUNK_BYTES,
 ) -> Offer | None:
     """Find out how much of a wanted file a leftover may hold; reads little of it.
 
@@ -84,7 +87,7 @@ def weigh(
         leftover: What was found.
         artifact: What is wanted.
         identity: What `read_identity` returned for the leftover, if it was asked before.
-        chunk_bytes: The download's chunk, if not the usual one for the size.
+        chunk_bytes: What bytes are counted in.
 
     Returns:
         The offer, or None if it cannot be a part of that file, or holds no whole chunk of it.
@@ -96,12 +99,11 @@ def weigh(
     found = match(identity, artifact)
     if found is None:
         return None
-    grid = Grid(artifact.size_bytes, chunk_bytes or chunk_size(artifact.size_bytes))
-    with Source(
+    grid = Grid(artifact.size_bytes, chunk_bytes)
+    with LeftoverContent(
         leftover.path, shift_bytes=found.shift_bytes, first_byte=found.first_byte
     ) as source:
-        there = whole_chunks(source.spans(), grid.chunk_bytes, grid.size_bytes)
-        chunks = tuple(n for n in there if source.looks_written(grid.span(n)))
+        chunks = source.written_chunks(grid)
     return Offer(leftover, identity, artifact, found, grid, chunks) if chunks else None
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from setup_manager.catalog.artifact import Artifact
-from setup_manager.recover.source import Grid, Source
+from setup_manager.recover.content import Grid, LeftoverContent
 from setup_manager.recover.spans import Span
 
 SAMPLE_BYTES = 4096
@@ -77,7 +77,7 @@ class Proof:
 
 
 def prove(
-    source: Source,
+    content: LeftoverContent,
     artifact: Artifact,
     grid: Grid,
     chunks: Sequence[int],
@@ -88,7 +88,7 @@ def prove(
     """Compare a leftover with the hub at a few places.
 
     Args:
-        source: The leftover.
+        content: The leftover.
         artifact: What it should be.
         grid: Chunks of the artifact.
         chunks: Numbers of the chunks that seem to be there.
@@ -104,8 +104,8 @@ def prove(
         SetupError: If the hub cannot be read.
         OSError: If the file cannot be read.
     """
-    compare = _Comparison(source, artifact, grid, reader)
-    for place in _places(source, grid, chunks, rng):
+    compare = _Comparison(content, artifact, grid, reader)
+    for place in _places(content, grid, chunks, rng):
         compare.at(place)
     if compare.agreed * 2 <= compare.samples:
         return compare.proof(())
@@ -116,8 +116,10 @@ def prove(
 class _Comparison:
     """Counts what agreed."""
 
-    def __init__(self, source: Source, artifact: Artifact, grid: Grid, reader: RangeReader) -> None:
-        self._source = source
+    def __init__(
+        self, content: LeftoverContent, artifact: Artifact, grid: Grid, reader: RangeReader
+    ) -> None:
+        self._content = content
         self._artifact = artifact
         self._grid = grid
         self._reader = reader
@@ -138,7 +140,7 @@ class _Comparison:
         if place not in self._agreed:
             there = self._reader.read(self._artifact, place.start, place.length)
             self._fetched += len(there)
-            self._agreed[place] = there == self._source.read(place.start, place.length)
+            self._agreed[place] = there == self._content.read(place.start, place.length)
             if not self._agreed[place]:
                 chunk_bytes = self._grid.chunk_bytes
                 first, last = place.start // chunk_bytes, (place.stop - 1) // chunk_bytes
@@ -153,7 +155,7 @@ class _Comparison:
                 number = first + step
                 while number in chunks and number not in self._wrong and probes:
                     probes -= 1
-                    if self.at(_place_in(self._source, self._grid.span(number), rng)):
+                    if self.at(_place_in(self._content, self._grid.span(number), rng)):
                         break
                     number += step
 
@@ -168,41 +170,41 @@ class _Comparison:
 
 
 def _places(
-    source: Source, grid: Grid, chunks: Sequence[int], rng: random.Random
+    content: LeftoverContent, grid: Grid, chunks: Sequence[int], rng: random.Random
 ) -> Iterator[Span]:
     """Yield where to look: what tells revisions apart, what damage hits, and anywhere."""
     if not chunks:
         return
     runs = grid.runs(chunks)
-    template = _template(source, runs[0]) if runs[0].start == 0 else None
+    template = _template(content, runs[0]) if runs[0].start == 0 else None
     if template is not None:
         yield template
     ends = [Span(max(run.start, run.stop - SAMPLE_BYTES), run.stop) for run in runs]
     yield from rng.sample(ends, min(len(ends), _MOST_RUN_ENDS))
     for _ in range(_RANDOM_SAMPLES):
-        yield _place_in(source, grid.span(rng.choice(chunks)), rng)
+        yield _place_in(content, grid.span(rng.choice(chunks)), rng)
 
 
-def _place_in(source: Source, span: Span, rng: random.Random) -> Span:
+def _place_in(content: LeftoverContent, span: Span, rng: random.Random) -> Span:
     """Choose a place whose bytes are no mere pattern that any file could hold there."""
     place = span
     for _ in range(4):
         start = rng.randrange(span.start, max(span.start + 1, span.stop - SAMPLE_BYTES + 1))
         place = Span(start, min(start + SAMPLE_BYTES, span.stop))
-        if len(set(source.read(place.start, place.length))) >= _DISTINCT_BYTES:
+        if len(set(content.read(place.start, place.length))) >= _DISTINCT_BYTES:
             break
     return place
 
 
-def _template(source: Source, run: Span) -> Span | None:
+def _template(content: LeftoverContent, run: Span) -> Span | None:
     """Find the chat template, which is what the re-upload of July 2026 changed."""
     step = 1 << 20
     for at in range(0, min(_TEMPLATE_SEARCH_BYTES, run.stop), step):
-        found = source.read(at, step + len(_TEMPLATE_KEY)).find(_TEMPLATE_KEY)
+        found = content.read(at, step + len(_TEMPLATE_KEY)).find(_TEMPLATE_KEY)
         if found >= 0:
             value = at + found + len(_TEMPLATE_KEY)
             # A value is its type (4 bytes), for a string then its length (8) and its bytes.
-            length = int.from_bytes(source.read(value + 4, 8), "little")
+            length = int.from_bytes(content.read(value + 4, 8), "little")
             stop = value + 12 + min(length, _MOST_TEMPLATE_BYTES)
             return Span(at + found, min(stop, run.stop))
     return None

@@ -15,15 +15,17 @@ import errno
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from setup_manager.recover.spans import Span, chunk_span, merged, runs
+from setup_manager.recover.spans import Span, chunk_span, merged, runs, whole_chunks
 
 BLOCK_BYTES = 4096
 _ZEROS = bytes(BLOCK_BYTES)
 _READ_BYTES = 1 << 20
+_GROUP_CHUNKS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,7 @@ class Grid:
         return runs(numbers, self.chunk_bytes, self.size_bytes)
 
 
-class Source:
+class LeftoverContent:
     """A leftover, open for reading; a context manager. All places are those of the wanted file.
 
     Args:
@@ -94,12 +96,25 @@ class Source:
             for span in data
         )
 
-    def looks_written(self, span: Span) -> bool:
-        """Say whether the first, the middle and the last block of a span are more than zeros.
+    def written_chunks(self, grid: Grid) -> tuple[int, ...]:
+        """Return the numbers of the chunks that seem to be there from end to end; reads little.
 
-        Three reads a chunk are enough for an estimate; `has_zero_block` decides before bytes are
-        used.
+        Long files are looked at in groups of chunks, and closer where a group seems to have gaps.
+        `has_zero_block` decides before bytes are used.
         """
+        numbers = whole_chunks(self.spans(), grid.chunk_bytes, grid.size_bytes)
+        written: list[int] = []
+        for _, members in groupby(numbers, key=lambda number: number // _GROUP_CHUNKS):
+            group = list(members)
+            whole = Span(grid.span(group[0]).start, grid.span(group[-1]).stop)
+            if self._looks_written(whole):
+                written += group
+            else:
+                written += [n for n in group if self._looks_written(grid.span(n))]
+        return tuple(written)
+
+    def _looks_written(self, span: Span) -> bool:
+        """Say whether the first, the middle and the last block of a span are more than zeros."""
         middle = span.start + span.length // 2
         return all(
             self.read(start, min(BLOCK_BYTES, span.stop - start)).strip(b"\0")

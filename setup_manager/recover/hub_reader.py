@@ -1,0 +1,87 @@
+"""Read a few bytes of a file from the hub, by the download engine's own rules."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from setup_manager.catalog.artifact import Artifact
+from setup_manager.download.options import DownloadOptions
+from setup_manager.download.places import Origin
+from setup_manager.download.sources import Source, SourceError, backoff
+from setup_manager.download.transport import Transport, TransportError
+from setup_manager.errors import DownloadFailedError
+
+_ATTEMPTS = 5
+_MOST_SKIPPED_BYTES = 1 << 20
+
+
+@dataclass(slots=True)
+class HubReader:
+    """A `RangeReader` over the origins of a download.
+
+    An artifact is resolved once; every read is one ranged request that is held to the artifact's
+    length and to one entity tag.
+
+    Attributes:
+        origins: Asked in turn.
+        transport: The network; closed by its owner.
+        options: How patient to be.
+        fetched_bytes: Bytes read so far.
+    """
+
+    origins: Sequence[Origin]
+    transport: Transport
+    options: DownloadOptions = field(default_factory=DownloadOptions)
+    fetched_bytes: int = 0
+    _sources: dict[Artifact, list[Source]] = field(default_factory=dict)
+
+    def read(self, artifact: Artifact, start: int, length: int) -> bytes:
+        """Return exactly these bytes of the artifact at its commit.
+
+        Raises:
+            DownloadFailedError: If no origin gives them.
+        """
+        sources = self._sources.setdefault(
+            artifact,
+            [Source(origin, artifact, self.transport, self.options) for origin in self.origins],
+        )
+        reason = "there is no origin"
+        for attempt in range(1, _ATTEMPTS + 1):
+            for source in sources:
+                if source.dropped is not None:
+                    reason = source.dropped.reason
+                    continue
+                try:
+                    return self._read(source, start, length)
+                except (SourceError, TransportError) as problem:
+                    reason = str(problem)
+            if all(source.dropped is not None for source in sources):
+                break
+            time.sleep(min(backoff(attempt, self.options), 4.0))
+        raise DownloadFailedError(
+            f"{artifact.name} could not be compared with the hub.",
+            context=[reason],
+            hint="Run it again when the hub can be reached.",
+        )
+
+    def _read(self, source: Source, start: int, length: int) -> bytes:
+        stream, skip = source.open(start, start + length)
+        if skip > _MOST_SKIPPED_BYTES:
+            stream.abort()
+            stream.close()
+            raise TransportError("the origin serves no ranges")
+        data = bytearray(skip + length)
+        view = memoryview(data)
+        at = 0
+        try:
+            while at < len(data):
+                count = stream.read_into(view[at:])
+                if count == 0:
+                    raise TransportError("the answer ended too early")
+                at += count
+        finally:
+            stream.close()
+        self.fetched_bytes += len(data)
+        return bytes(view[skip:])

@@ -1,0 +1,101 @@
+"""A model with random weights, a hub that serves it, and everything that taking over needs."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from scripts.make_leftovers import FILE, REPOSITORY
+from setup_manager.catalog.artifact import Artifact
+from setup_manager.download.engine import fetch
+from setup_manager.download.options import DownloadOptions, NetworkOptions
+from setup_manager.download.places import FileJob, Origin
+from setup_manager.download.transport import HttpTransport
+from setup_manager.download.verified import VerifiedFile
+from setup_manager.hub.layout import PlainFolderLayout
+from setup_manager.recover.adopt import Outcome, TakeOver
+from setup_manager.recover.find import WalkLimits, find_leftovers
+from setup_manager.recover.hub_reader import HubReader
+from setup_manager.recover.offer import Offer, found_for
+from setup_manager.rehearsal.loopback import LoopbackHub
+from tests.gguf.files import write_model
+from tests.recover.partials import PartialAdopter
+
+LIMITS = WalkLimits(smallest_bytes=1)
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """48 MB, so twelve chunks of 4 MiB."""
+    return write_model(tmp_path_factory.mktemp("model") / FILE, rows=4096, tensors=23, tokens=4096)
+
+
+@pytest.fixture
+def hub(model: Path) -> Iterator[LoopbackHub]:
+    with LoopbackHub({REPOSITORY: {FILE: model}}) as served:
+        yield served
+
+
+@pytest.fixture
+def artifact(hub: LoopbackHub) -> Artifact:
+    return hub.artifact(REPOSITORY, FILE)
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Finds, takes over and fetches into a plain folder."""
+
+    hub: LoopbackHub
+    artifact: Artifact
+    home: Path
+
+    @property
+    def layout(self) -> PlainFolderLayout:
+        return PlainFolderLayout(self.home / "models")
+
+    def offers(self, folder: Path) -> tuple[Offer, ...]:
+        return found_for(self.artifact, [folder], limits=LIMITS)
+
+    def take(self, offers: tuple[Offer, ...], *, move: bool = False, seed: int = 1) -> Outcome:
+        transport = HttpTransport(NetworkOptions())
+        try:
+            reader = HubReader([Origin(self.hub.endpoint)], transport)
+            take = TakeOver(
+                self.layout,
+                reader,
+                PartialAdopter(self.layout),
+                checks_dir=self.home / "checks",
+                move=move,
+                rng=random.Random(seed),
+            )
+            return take.use(offers)
+        finally:
+            transport.close()
+
+    def fetch(self) -> VerifiedFile:
+        options = DownloadOptions(connections=2, checks_dir=self.home / "checks")
+        job = FileJob(self.artifact, (Origin(self.hub.endpoint),))
+        (file,) = fetch([job], self.layout, options)
+        return file
+
+    def recover(self, folder: Path, *, move: bool = False) -> tuple[Outcome, VerifiedFile, int]:
+        """Take over and fetch the rest; also returns the bytes that the hub sent for it."""
+        before = self.hub.served_bytes
+        outcome = self.take(self.offers(folder), move=move)
+        file = outcome.verified or self.fetch()
+        return outcome, file, self.hub.served_bytes - before
+
+
+@pytest.fixture
+def bench(hub: LoopbackHub, artifact: Artifact, tmp_path: Path) -> Bench:
+    return Bench(hub, artifact, tmp_path / "ours")
+
+
+def only(folder: Path) -> Path:
+    """Return the one leftover below a folder."""
+    (leftover,) = find_leftovers([folder], LIMITS).leftovers
+    return leftover.path
