@@ -29,6 +29,7 @@ from setup_manager.runtimes.http import BadAnswerError, LocalClient, NoAnswerErr
 HOST = "127.0.0.1"
 _PORT_ATTEMPTS = 5
 _POLL_SECONDS = 0.05
+_ANSWER_SECONDS = 2.0
 _TAIL_LINES = 60
 _LINE_CHARACTERS = 500
 _LOG_PREFIX = re.compile(r"^(?:\d+\.)+\d+ [A-Z] ")
@@ -265,7 +266,7 @@ class ServerProcess:
     def _start(self, port: int) -> None:
         arguments = ["--host", HOST, "--port", str(port), "--alias", self.alias]
         self._tail.clear()
-        self.client = LocalClient(f"http://{HOST}:{port}")
+        self.client = LocalClient(f"http://{HOST}:{port}", timeout_seconds=_ANSWER_SECONDS)
         self._child, self._leash = _spawn([*self._launch.argv, *arguments], self._launch)
         self._reader = threading.Thread(target=self._read_words, daemon=True)
         self._reader.start()
