@@ -13,6 +13,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from setup_manager.download.chunks import Coverage, Span, joined_crc, second_crc, split_on_grid
+from setup_manager.units import MIB
+
+BACKLOG_BYTES = 48 * MIB
+"""Bytes that may lie ready for the hash before reads wait for it."""
 
 
 @dataclass(slots=True, eq=False)
@@ -70,6 +74,7 @@ class Board:
         self._leases: list[Lease] = []
         self._retired: list[Lease] = []
         self._uncovered = 0
+        self._backlog = 0
         self._reserved = 0
 
     # Assignment
@@ -139,7 +144,8 @@ class Board:
                 wanted = min(most_bytes, lease.end - lease.position)
                 if wanted <= 0:
                     return 0
-                if self._uncovered + self._reserved + wanted <= self.window_bytes:
+                room = self._uncovered + self._reserved + wanted <= self.window_bytes
+                if room and self._backlog <= BACKLOG_BYTES:
                     self._reserved += wanted
                     return wanted
                 self.changed.wait(0.2)
@@ -165,6 +171,17 @@ class Board:
             if lease.kept_position < lease.position:
                 self._retired.append(lease)
             self.changed.notify_all()
+
+    def note_backlog(self, size_bytes: int) -> None:
+        """Take note of how much lies ready for the hash.
+
+        When it is much, reads wait: the end is not there before the hash is, and a hash that
+        need not share its core with reads gets there sooner.
+        """
+        with self.changed:
+            was, self._backlog = self._backlog, size_bytes
+            if was > BACKLOG_BYTES >= size_bytes:
+                self.changed.notify_all()
 
     # Durability
 

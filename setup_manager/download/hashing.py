@@ -22,6 +22,7 @@ from setup_manager.download.durable import forget_pages
 from setup_manager.units import MIB
 
 _READ_BYTES = MIB
+_STEP_BYTES = 4 * MIB  # hashed between two looks at how far the bytes are there
 _CHECKPOINTS = 256
 
 
@@ -90,8 +91,9 @@ class Hasher:
                 self._take_inherited(span, stop)
                 continue
             end = self._board.written_end(self.position)
+            self._board.note_backlog(0 if self._inherited else end - self.position)
             if end > self.position:
-                self._take(end, stop)
+                self._take(min(end, self.position + _STEP_BYTES), stop)
             else:
                 with self._board.changed:
                     self._board.changed.wait(0.05)
