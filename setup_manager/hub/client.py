@@ -39,7 +39,7 @@ def trust(ca_bundle: Path | None) -> None:
     """Have huggingface_hub's one client trust the given certificates instead of the system's.
 
     Args:
-        ca_bundle: A file of certificates, or None to change nothing.
+        ca_bundle: A file or folder of certificates, or None to change nothing.
 
     Raises:
         DownloadFailedError: If the file cannot be used.
@@ -52,10 +52,13 @@ def trust(ca_bundle: Path | None) -> None:
     from huggingface_hub.utils._http import default_client_factory
 
     try:
-        context = ssl.create_default_context(cafile=str(ca_bundle))
+        folder = ca_bundle.is_dir()
+        context = ssl.create_default_context(
+            cafile=None if folder else str(ca_bundle), capath=str(ca_bundle) if folder else None
+        )
     except OSError as error:
         raise DownloadFailedError(
-            "The file of trusted certificates cannot be used.",
+            "The trusted certificates cannot be used.",
             code="certificate",
             context=[f"{ca_bundle}: {error.strerror or error}"],
             hint="Set REQUESTS_CA_BUNDLE or SSL_CERT_FILE to a PEM file, or unset it.",

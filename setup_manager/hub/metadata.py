@@ -1,6 +1,6 @@
 """Asking a hub what a repository holds, through huggingface_hub.
 
-Only questions go this way, two requests a model; the bytes come by the download engine.
+Only questions go this way, one request a model; the bytes come by the download engine.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from setup_manager.errors import SetupError, UsageError
 from setup_manager.hub import failures
@@ -19,10 +19,8 @@ from setup_manager.hub.failures import Question
 from setup_manager.hub.safe_names import COMMIT
 
 if TYPE_CHECKING:
-    from huggingface_hub import HfApi
     from huggingface_hub.hf_api import ModelInfo
 
-_T = TypeVar("_T")
 _PAUSES_SECONDS = (0.5, 2.0)
 _TRANSIENT = {408, 500, 502, 503, 504}
 
@@ -44,6 +42,21 @@ class RemoteFile:
     git_sha1: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A repository at one commit.
+
+    Attributes:
+        repository: ``org/name`` as the hub spells it.
+        commit: 40 hexadecimal digits.
+        files: By path.
+    """
+
+    repository: str
+    commit: str
+    files: tuple[RemoteFile, ...]
+
+
 class HubMetadata:
     """A hub, or a mirror of one, that answers questions about repositories.
 
@@ -54,7 +67,7 @@ class HubMetadata:
         token: Sent to this endpoint only, or None.
         offline: Refuse every question.
         timeout_seconds: For connecting, and for every pause in an answer.
-        ca_bundle: File of certificates to trust instead of the system's.
+        ca_bundle: File or folder of certificates to trust instead of the system's.
         known_repositories: Names to suggest for a mistyped one.
         sleep: Waits between attempts, in seconds.
     """
@@ -82,31 +95,21 @@ class HubMetadata:
         """Show the endpoint only: a token must never reach a log."""
         return f"HubMetadata({self.endpoint!r})"
 
-    def resolve_revision(self, repository: str, revision: str = "main") -> str:
-        """Ask which commit a branch, tag or short commit means.
+    def look_up(self, repository: str, revision: str = "main") -> Snapshot:
+        """Ask what a revision is and holds, in one request.
 
-        Returns:
-            40 hexadecimal digits.
+        Args:
+            repository: ``org/name``; the hub forgives another letter case.
+            revision: A branch, tag or commit.
 
         Raises:
             AccessDeniedError: If the repository or revision cannot be had.
             DownloadFailedError: If the hub cannot be asked.
         """
-        commit = self._info(repository, revision, with_files=False).sha or ""
-        if not COMMIT.fullmatch(commit):
-            raise failures.no_hub(
-                self._question(repository, revision), ValueError(f"{commit!r} is no commit")
-            )
-        return commit
-
-    def list_files(self, repository: str, commit: str) -> tuple[RemoteFile, ...]:
-        """Ask what a commit holds, by path.
-
-        Raises:
-            AccessDeniedError: If the repository or commit cannot be had.
-            DownloadFailedError: If the hub cannot be asked.
-        """
-        siblings = self._info(repository, commit, with_files=True).siblings or []
+        question = Question(self.endpoint, repository, revision, self._token is not None)
+        info = self._ask(question)
+        if not COMMIT.fullmatch(info.sha or ""):
+            raise failures.no_hub(question, ValueError(f"{info.sha!r} is no commit"))
         files = (
             RemoteFile(
                 path=sibling.rfilename,
@@ -114,25 +117,20 @@ class HubMetadata:
                 sha256=sibling.lfs.sha256 if sibling.lfs else None,
                 git_sha1=sibling.blob_id,
             )
-            for sibling in siblings
+            for sibling in info.siblings or ()
         )
-        return tuple(sorted(files, key=lambda file: file.path))
+        in_order = sorted(files, key=lambda file: file.path)
+        return Snapshot(info.id, str(info.sha), tuple(in_order))
 
-    def _info(self, repository: str, revision: str, *, with_files: bool) -> ModelInfo:
-        def ask(api: HfApi) -> ModelInfo:
-            return api.model_info(
-                repository,
-                revision=revision,
-                files_metadata=with_files,
-                timeout=self._timeout_seconds,
-            )
+    def resolve_revision(self, repository: str, revision: str = "main") -> str:
+        """Ask which commit a branch, tag or short commit means; see `look_up`."""
+        return self.look_up(repository, revision).commit
 
-        return self._ask(ask, self._question(repository, revision))
+    def list_files(self, repository: str, commit: str) -> tuple[RemoteFile, ...]:
+        """Ask what a commit holds, by path; see `look_up`."""
+        return self.look_up(repository, commit).files
 
-    def _question(self, repository: str, revision: str) -> Question:
-        return Question(self.endpoint, repository, revision, has_token=self._token is not None)
-
-    def _ask(self, call: Callable[[HfApi], _T], question: Question) -> _T:
+    def _ask(self, question: Question) -> ModelInfo:
         """Ask, again after a transient failure, and turn a failure into one for people."""
         if self._offline:
             raise failures.offline(question)
@@ -144,7 +142,12 @@ class HubMetadata:
         pauses = iter(_PAUSES_SECONDS)
         while True:
             try:
-                return call(api)
+                return api.model_info(
+                    question.repository,
+                    revision=question.revision,
+                    files_metadata=True,
+                    timeout=self._timeout_seconds,
+                )
             except (http_error(), OSError, ValueError, TypeError, KeyError) as error:
                 pause = next(pauses, None)
                 if pause is None or not _is_transient(error):

@@ -58,7 +58,7 @@ def probe_hub(
     Args:
         endpoint: Base URL.
         offline: Do not ask.
-        ca_bundle: File of certificates to trust instead of the system's.
+        ca_bundle: File or folder of certificates to trust instead of the system's.
         timeout_seconds: For everything together.
         now: The clock that is compared, in seconds since 1970.
 

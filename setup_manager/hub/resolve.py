@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Protocol
 
 from setup_manager.catalog.artifact import Artifact, Model, Role
 from setup_manager.catalog.reference import FileReference, RepositoryReference
 from setup_manager.errors import AccessDeniedError, UsageError, VerificationFailedError
-from setup_manager.hub.metadata import RemoteFile
+from setup_manager.hub.metadata import RemoteFile, Snapshot
 from setup_manager.hub.naming import is_qat, label_of, quantization_of, role_of, shard_of
 
 # What is taken when no quantization is named: 4 bits, the best of them first (QAT is preferred
@@ -28,12 +28,8 @@ _DRAFTER_ORDER = ("Q8_0", "Q4_0", None, "F16", "BF16")
 class Metadata(Protocol):
     """What is asked of a hub here."""
 
-    def resolve_revision(self, repository: str, revision: str = "main") -> str:
-        """Return the commit."""
-        ...
-
-    def list_files(self, repository: str, commit: str) -> tuple[RemoteFile, ...]:
-        """Return the files."""
+    def look_up(self, repository: str, revision: str = "main") -> Snapshot:
+        """Return what a revision is and holds."""
         ...
 
 
@@ -70,10 +66,11 @@ def resolve_repository_model(
         VerificationFailedError: If the hub gives no digest, or shards are missing.
         DownloadFailedError: If the hub cannot be asked.
     """
-    repository = reference.repository
     revision = reference.revision if isinstance(reference, FileReference) else "main"
-    commit = metadata.resolve_revision(repository, revision)
-    files = metadata.list_files(repository, commit)
+    snapshot = metadata.look_up(reference.repository, revision)
+    repository, files = snapshot.repository, snapshot.files
+    # From here on as the hub spells it: the folder on disk is named after it.
+    reference = replace(reference, repository=repository)
     weights = _complete(_choose_weights(reference, files), repository)
     companions = {
         role: _companion(repository, files, weights.path, role)
@@ -82,7 +79,7 @@ def resolve_repository_model(
     }
 
     def pin(file: RemoteFile, role: Role) -> Artifact:
-        return _pinned(repository, commit, file, role)
+        return _pinned(repository, snapshot.commit, file, role)
 
     return Model(
         name=_canonical_name(reference, weights),

@@ -276,12 +276,15 @@ class LoopbackHub:
 
         Raises:
             _RefusedError: With the hub's own codes: 401 without a code for what is private or
-                missing, 404 for those who are logged in; a gated repository shows its metadata.
+                missing, 404 for those who are logged in; a gated repository shows its metadata. A
+                name in another letter case is redirected.
         """
         token = request.headers.get("authorization", "").removeprefix("Bearer ")
         if token and token not in self._tokens:
             raise _RefusedError(_error(401, "", "Invalid credentials in Authorization header"))
         repository = self._repositories.get(request.repository)
+        if repository is None:
+            self._redirect_to_right_case(request)
         granted = request.repository in self._tokens.get(token, frozenset())
         hidden = repository is None or (repository.access is Access.PRIVATE and not granted)
         if repository is None or hidden:
@@ -294,6 +297,12 @@ class LoopbackHub:
             how = f"Visit {self.endpoint}/{name} to ask for access."
             raise _RefusedError(_error(403 if token else 401, "GatedRepo", f"{why} {how}"))
         return repository
+
+    def _redirect_to_right_case(self, request: Request) -> None:
+        for name in self._repositories:
+            if name.lower() == request.repository.lower():
+                target = request.target.replace(request.repository, name, 1)
+                raise _RefusedError(text_answer(307, headers={"Location": target}))
 
     def _api(self, request: Request, rest: list[str], query: Mapping[str, str]) -> Answer:
         repository = self._readable(request, files=False)

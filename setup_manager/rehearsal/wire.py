@@ -160,11 +160,14 @@ class WireServer:
         for piece in _paced(answer, start, stop):
             if answer.bytes_per_second and self._stopped.wait(len(piece) / answer.bytes_per_second):
                 return
+            # Counted beforehand, so that a client that has it all never sees a smaller count.
             unsent = piece
-            while unsent:
-                sent = connection.send(unsent)
-                exchange.sent_bytes += sent
-                unsent = unsent[sent:]
+            exchange.sent_bytes += len(unsent)
+            try:
+                while unsent:
+                    unsent = unsent[connection.send(unsent) :]
+            finally:
+                exchange.sent_bytes -= len(unsent)
 
 
 def _listen(port: int) -> socket.socket:

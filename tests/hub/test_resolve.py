@@ -13,7 +13,7 @@ from setup_manager.errors import (
     UsageError,
     VerificationFailedError,
 )
-from setup_manager.hub.metadata import HubMetadata, RemoteFile
+from setup_manager.hub.metadata import HubMetadata, RemoteFile, Snapshot
 from setup_manager.hub.resolve import resolve_repository_model
 from setup_manager.rehearsal.loopback import LoopbackHub
 
@@ -102,6 +102,18 @@ class TestQuantization:
         assert "model.safetensors" in caught.value.context[0]
 
 
+class TestSpelling:
+    @pytest.mark.parametrize("text", [UNSLOTH.lower(), UNSLOTH.upper() + ":Q6_K"])
+    def test_the_hub_s_spelling_is_taken(self, hub: LoopbackHub, text: str) -> None:
+        model = resolve(hub, text)
+        assert model.weights[0].repository == UNSLOTH
+        assert model.name.startswith(f"{UNSLOTH}:")
+
+    def test_one_request_is_enough(self, hub: LoopbackHub) -> None:
+        resolve(hub, UNSLOTH, with_projector=True)
+        assert len(hub.requests) == 1
+
+
 class TestOneFile:
     def test_it_is_pinned_at_its_revision(self, hub: LoopbackHub) -> None:
         old = hub.artifact(UNSLOTH, "gemma-4-31B-it-Q6_K.gguf")
@@ -151,11 +163,8 @@ class _Told:
     def __init__(self, *told: RemoteFile) -> None:
         self._told = told
 
-    def resolve_revision(self, repository: str, revision: str = "main") -> str:
-        return "a" * 40
-
-    def list_files(self, repository: str, commit: str) -> tuple[RemoteFile, ...]:
-        return self._told
+    def look_up(self, repository: str, revision: str = "main") -> Snapshot:
+        return Snapshot(repository, "a" * 40, self._told)
 
 
 def test_a_file_without_a_digest_is_refused() -> None:
