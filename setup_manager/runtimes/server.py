@@ -25,6 +25,7 @@ from setup_manager.errors import RuntimeMissingError, SetupError, SmokeFailedErr
 from setup_manager.runtimes import tether
 from setup_manager.runtimes.base import Launch
 from setup_manager.runtimes.http import BadAnswerError, LocalClient, NoAnswerError
+from setup_manager.units import format_memory
 
 HOST = "127.0.0.1"
 _PORT_ATTEMPTS = 5
@@ -33,6 +34,10 @@ _ANSWER_SECONDS = 2.0
 _TAIL_LINES = 60
 _LINE_CHARACTERS = 500
 _LOG_PREFIX = re.compile(r"^(?:\d+\.)+\d+ [A-Z] ")
+
+
+class StoppedError(SmokeFailedError):
+    """A server was ended on purpose, for the sake of the machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +152,7 @@ class ServerProcess:
         observer: Callable[[LoadProgress], None] = lambda _: None,
         on_start: Callable[[int], None] = lambda _: None,
         stop_reason: Callable[[], str | None] = lambda: None,
+        memory_limit_bytes: int = 0,
     ) -> None:
         """Prepare; nothing runs before the context is entered.
 
@@ -159,6 +165,8 @@ class ServerProcess:
             observer: Told how loading goes.
             on_start: Told the process id, each time a child was started.
             stop_reason: Asked while waiting; a text ends the child and becomes the error.
+            memory_limit_bytes: Most private memory for the child (Linux), 0 for no limit. Not
+                for a child that uses a GPU: its driver maps far more than it fills.
         """
         self._launch = launch
         self._fixed_port = port
@@ -167,6 +175,7 @@ class ServerProcess:
         self._observer = observer
         self._on_start = on_start
         self._stop_reason = stop_reason
+        self._memory_limit_bytes = memory_limit_bytes
         self._child: subprocess.Popen[bytes] | None = None
         self._leash = -1
         self._ending = threading.Lock()
@@ -239,7 +248,11 @@ class ServerProcess:
         words = self.last_words
         death = explain_death(self._launch.name, self._running.wait(), "\n".join(words))
         kind = RuntimeMissingError if death.kind in {"too-old", "missing"} else SmokeFailedError
-        return kind(death.message, hint=death.hint, context=last_lines(words))
+        facts = last_lines(words)
+        if death.kind == "memory" and self._memory_limit_bytes > 0:
+            allowed = format_memory(self._memory_limit_bytes)
+            facts = (f"It may take {allowed}, so that the rest of the machine goes on.", *facts)
+        return kind(death.message, hint=death.hint, context=facts)
 
     @property
     def _running(self) -> subprocess.Popen[bytes]:
@@ -267,7 +280,9 @@ class ServerProcess:
         arguments = ["--host", HOST, "--port", str(port), "--alias", self.alias]
         self._tail.clear()
         self.client = LocalClient(f"http://{HOST}:{port}", timeout_seconds=_ANSWER_SECONDS)
-        self._child, self._leash = _spawn([*self._launch.argv, *arguments], self._launch)
+        self._child, self._leash = _spawn(
+            [*self._launch.argv, *arguments], self._launch, self._memory_limit_bytes
+        )
         self._reader = threading.Thread(target=self._read_words, daemon=True)
         self._reader.start()
         self._on_start(self._child.pid)
@@ -306,8 +321,9 @@ class ServerProcess:
     def _raise_if_hopeless(self, waited_seconds: float) -> None:
         reason = self._stop_reason()
         if reason is not None:
-            raise SmokeFailedError(
-                f"{self._launch.name} was ended while it loaded: {reason}",
+            raise StoppedError(
+                f"{self._launch.name} was ended while it loaded, before the machine suffered: "
+                f"{reason}.",
                 hint="Take a smaller model or --context, or close other programs.",
                 context=last_lines(self.last_words),
             )
@@ -357,13 +373,16 @@ def _names(models: object, alias: str) -> bool:
     return False
 
 
-def _spawn(argv: list[str], launch: Launch) -> tuple[subprocess.Popen[bytes], int]:
+def _spawn(
+    argv: list[str], launch: Launch, memory_limit_bytes: int
+) -> tuple[subprocess.Popen[bytes], int]:
     """Start a command on a tether; return the child and the end of the pipe that holds it."""
     environment: Mapping[str, str] | None = launch.environment
     if os.name != "posix":
         return _spawn_plainly(argv, environment), -1
     theirs, ours = os.pipe()
-    tethered = [sys.executable, "-I", "-S", tether.__file__, str(theirs), *argv]
+    tethered = [sys.executable, "-I", "-S", tether.__file__, str(theirs)]
+    tethered += [str(memory_limit_bytes), *argv]
     try:
         child = subprocess.Popen(
             tethered,

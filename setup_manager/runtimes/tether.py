@@ -1,13 +1,17 @@
-"""Start a program so that it ends when the process that wanted it is gone, even by kill -9.
+"""Start a program so that it harms nobody: it ends with whoever wanted it, and goes first.
 
 Run as a script by `server.py`, with nothing of this package imported::
 
-    python -I -S tether.py FD PROGRAM ARGUMENT ...
+    python -I -S tether.py FD LIMIT PROGRAM ARGUMENT ...
 
 FD is the read end of a pipe whose write end only the wanting process holds. A forked watcher waits
 for the pipe to close and then kills the program; the program itself takes this process over
 (exec), so that its process id is the one that was started. A pipe works on every POSIX system and
 does not depend on the thread that started the child, as Linux's parent-death signal does.
+
+LIMIT is the most private memory in bytes that the program may have, 0 for any: an engine allocates
+faster than a guard can look, so the kernel has to say no. Should memory run out all the same, Linux
+ends this program before any other.
 """
 
 from __future__ import annotations
@@ -28,18 +32,40 @@ def watch(pipe: int, program: int) -> None:
         os.kill(program, signal.SIGKILL)
 
 
+def volunteer() -> None:
+    """Ask Linux to end this process first when memory runs out (proc_pid_oom_score_adj(5))."""
+    try:
+        with open("/proc/self/oom_score_adj", "w", encoding="ascii") as score:  # noqa: PTH123
+            score.write("1000")
+    except OSError:
+        return
+
+
+def limit_memory(size_bytes: int) -> None:
+    """Limit private writable memory, which mapped model files are not (Linux 4.7, setrlimit(2))."""
+    import resource
+
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    if hard == resource.RLIM_INFINITY or size_bytes < hard:
+        resource.setrlimit(resource.RLIMIT_DATA, (size_bytes, hard))
+
+
 def main(arguments: list[str]) -> None:
     """Fork the watcher, then become the program."""
-    pipe, program = int(arguments[0]), os.getpid()
+    pipe, limit_bytes, command = int(arguments[0]), int(arguments[1]), arguments[2:]
+    program = os.getpid()
     if os.fork() == 0:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         watch(pipe, program)
         os._exit(0)
     os.close(pipe)
+    volunteer()
+    if limit_bytes > 0:
+        limit_memory(limit_bytes)
     try:
-        os.execvp(arguments[1], arguments[1:])  # noqa: S606 - a list, no shell
+        os.execvp(command[0], command)  # noqa: S606 - a list, no shell
     except OSError as error:
-        os.write(2, f"cannot run {arguments[1]}: {error.strerror}\n".encode())
+        os.write(2, f"cannot run {command[0]}: {error.strerror}\n".encode())
         os._exit(127)
 
 

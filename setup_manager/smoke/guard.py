@@ -15,8 +15,8 @@ from typing import Self
 from setup_manager.smoke.report import Heat, ProcessMemory
 from setup_manager.units import MIB, format_memory
 
-INTERVAL_SECONDS = 0.1
-_KEPT_READINGS = 100
+INTERVAL_SECONDS = 0.05
+_KEPT_READINGS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +207,13 @@ class Guard:
     def __exit__(self, *_: object) -> None:
         self._stopped.set()
         self._thread.join()
+
+    @property
+    def allowance_bytes(self) -> int:
+        """Memory that a model may take without coming under the floor, as of the last look."""
+        last = self._readings[-1]
+        spare = last.available_bytes - self._limits.floor_bytes(last.capacity_bytes)
+        return max(spare, self._limits.floor_least_bytes)
 
     def protect_from(self, pid: int, end: Callable[[], None]) -> None:
         """Watch a process from now on, and call `end` when it has to go."""

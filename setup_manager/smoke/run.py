@@ -11,7 +11,7 @@ from setup_manager.errors import RuntimeMissingError, SmokeFailedError
 from setup_manager.runtimes.base import Launch, ModelFiles, ServerRuntime
 from setup_manager.runtimes.http import LocalClient
 from setup_manager.runtimes.options import StartOptions
-from setup_manager.runtimes.server import LoadProgress, ServerProcess, last_lines
+from setup_manager.runtimes.server import LoadProgress, ServerProcess, StoppedError, last_lines
 from setup_manager.smoke.chat import Completion, Question
 from setup_manager.smoke.guard import Guard
 from setup_manager.smoke.judge import (
@@ -83,7 +83,7 @@ def run_smoke(
     try:
         report = _test_server(runtime, plain, request, watch, observer)
     except SmokeFailedError as error:
-        if not _may_be_gpu(request):
+        if isinstance(error, StoppedError) or not _may_be_gpu(request):
             raise
         raise _blame(error, _cpu_verdict(runtime, plain, request, watch, observer)) from error
     if not report.passed and _may_be_gpu(request):
@@ -154,6 +154,7 @@ def _served(
             observer=loading,
             on_start=lambda pid: guard.protect_from(pid, server.end),
             stop_reason=lambda: guard.reason,
+            memory_limit_bytes=0 if _may_be_gpu(request) else guard.allowance_bytes,
         )
         with server:
             yield ServerSubject(server, guard, watch, used_before), guard
@@ -271,8 +272,8 @@ def _cpu_verdict(
 def _whose_fault(verdict: Verdict) -> str:
     if verdict.passed:
         return (
-            "On the CPU alone the same file answers rightly: the GPU backend or its driver is at "
-            "fault, not the model."
+            "On the CPU alone the same file answers rightly: the GPU backend, its driver or its "
+            "memory is at fault, not the model."
         )
     return f"On the CPU alone it fails too: {verdict.reasons[0]}"
 

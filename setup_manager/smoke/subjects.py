@@ -8,7 +8,7 @@ from typing import Protocol, TypeVar
 
 from setup_manager.errors import RuntimeMissingError, SetupError, SmokeFailedError
 from setup_manager.runtimes.http import BadAnswerError, LocalClient, NoAnswerError
-from setup_manager.runtimes.server import ServerProcess, last_lines
+from setup_manager.runtimes.server import ServerProcess, StoppedError, last_lines
 from setup_manager.smoke.chat import Completion, Question, ask_ollama, ask_server
 from setup_manager.smoke.guard import Guard
 from setup_manager.smoke.request import Observer, SmokeEvent, SmokeRequest, Watch
@@ -159,8 +159,8 @@ class OllamaSubject:
         return result
 
 
-def _ended(reason: str) -> SmokeFailedError:
-    return SmokeFailedError(
+def _ended(reason: str) -> StoppedError:
+    return StoppedError(
         f"The model was ended before the machine suffered: {reason}.",
         hint="Take a smaller model or --context, or close other programs.",
     )

@@ -1,4 +1,4 @@
-"""Models and engines for the tests of this package."""
+"""Models for the tests of runtimes and smoke."""
 
 from __future__ import annotations
 

@@ -99,6 +99,14 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(b"data: " + json.dumps(document).encode() + b"\n\n")
 
 
+def eat_memory() -> None:
+    """Take 20 MB of memory every twentieth of a second, as an engine that fills its cache."""
+    eaten = []
+    while True:
+        eaten.append(b"x" * 20_000_000)
+        time.sleep(0.05)
+
+
 def main() -> None:
     with (HERE / "starts").open("a") as starts:
         starts.write(json.dumps(ARGUMENTS) + "\n")
@@ -108,6 +116,8 @@ def main() -> None:
     if WAY == "hangs-on-start":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         time.sleep(600)
+    if WAY == "eats-memory":
+        eat_memory()
     if WAY == "talks-without-end":
         while True:
             sys.stderr.write("x" * 100_000)

@@ -20,14 +20,8 @@ from setup_manager.smoke.reading import machine_reader, process_reader
 from setup_manager.smoke.report import Prediction, require_passed
 from setup_manager.smoke.request import SmokeEvent, SmokeRequest, Watch
 from setup_manager.smoke.run import run_smoke, smoke_options
-from tests.runtimes.random_gguf import write_random_gemma4
 
 pytestmark = pytest.mark.real_runtime
-
-
-@pytest.fixture(scope="module")
-def random_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_random_gemma4(tmp_path_factory.mktemp("models") / "random.gguf")
 
 
 @pytest.fixture(params=["embedded", "llama.cpp"])

@@ -1,0 +1,43 @@
+"""Run a smoke test inside a memory control group; the test starts this as a program.
+
+Usage: in_group.py GROUP_FOLDER (fake FOLDER | embedded MODEL CONTEXT)
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+from setup_manager.errors import SetupError
+from setup_manager.machine.probe.system import LocalCommands, System, this_platform
+from setup_manager.runtimes.base import ModelFiles, ServerRuntime
+from setup_manager.runtimes.embedded import EmbeddedEngine
+from setup_manager.runtimes.options import StartOptions
+from setup_manager.smoke.reading import machine_reader, process_reader
+from setup_manager.smoke.request import SmokeRequest, Watch
+from setup_manager.smoke.run import run_smoke
+from tests.runtimes.fakes import FakeServer
+
+
+def main(group: Path, kind: str, path: Path, context: int) -> int:
+    (group / "cgroup.procs").write_text(str(os.getpid()))
+    system = System(Path("/"), LocalCommands(os.environ), this_platform())
+    watch = Watch(machine_reader(system), process_reader(system))
+    runtime: ServerRuntime = EmbeddedEngine() if kind == "embedded" else FakeServer(path, kind)
+    # With a GPU the kernel's limit is left out, and the guard is alone.
+    has_gpu = kind != "embedded"
+    request = SmokeRequest("e4b", StartOptions(context=context), has_gpu=has_gpu)
+    try:
+        document = run_smoke(runtime, ModelFiles(path), request, watch).to_document()
+        status = 0
+    except SetupError as error:
+        document = {"message": error.message, "context": error.context}
+        status = error.exit_code
+    sys.stdout.write(json.dumps(document))
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3]), int(sys.argv[4])))
