@@ -70,6 +70,11 @@ def owning_layer_bytes(architecture: Architecture, settings: Settings) -> tuple[
     return int(row_bytes[0] * cells.global_cells), int(row_bytes[1] * cells.local_cells)
 
 
+def pair_bytes(settings: Settings) -> float:
+    """Give the bytes of a number of a key and a number of a value together."""
+    return _ELEMENT_BYTES[settings.key_type] + _ELEMENT_BYTES[settings.value_type]
+
+
 def cache_width(architecture: Architecture, *, everywhere: bool) -> int:
     """Give the numbers of a key (and of a value) of one token in one global or local layer."""
     if everywhere:

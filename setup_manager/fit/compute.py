@@ -30,6 +30,18 @@ def cpu_compute_bytes(architecture: Architecture, settings: Settings) -> int:
     return rows * (mask + max(logits + stream, scores))
 
 
+def untouched_compute_bytes(architecture: Architecture, settings: Settings) -> int:
+    """Give the part of the reserved output that a chat never writes.
+
+    Only the last token of a prompt is asked for its output, one for each slot. Without flash
+    attention the scores of a layer are written to the same place.
+    """
+    if not settings.flash_attention:
+        return 0
+    rows = min(settings.ubatch, settings.context)
+    return max(0, rows - settings.slots) * architecture.vocabulary_size * _FLOAT_BYTES
+
+
 def _cells_of_a_sequence(architecture: Architecture, settings: Settings) -> tuple[int, int]:
     """Cells that one token attends over, in a global and in a local layer."""
     cells = cache_cells(architecture, settings)

@@ -21,6 +21,7 @@ def memory_document(memory: MemoryUse) -> dict[str, Any]:
         "by_place": {"ram_bytes": memory.ram_bytes, "vram_bytes": memory.vram_bytes},
         "needed_bytes": memory.needed_bytes,
         "reclaimable_bytes": memory.reclaimable_bytes,
+        "untouched_bytes": memory.untouched_bytes,
         "gpu_layers": memory.gpu_layers,
         "devices": [
             {

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from setup_manager.catalog.variant import Architecture
 from setup_manager.fit.cache import kv_cache_bytes, local_cache_bytes
-from setup_manager.fit.compute import cpu_compute_bytes
+from setup_manager.fit.compute import cpu_compute_bytes, untouched_compute_bytes
 from setup_manager.fit.placement import (
     PROJECTOR_FACTOR,
     Placement,
@@ -94,6 +94,7 @@ def _on_cpu(
         ram_bytes=weights.file_bytes + copies + kv + compute + projector + other,
         vram_bytes=0,
         reclaimable_bytes=min(weights.file_bytes, copies + weights.per_layer_embedding_bytes),
+        untouched_bytes=untouched_compute_bytes(architecture, settings),
         gpu_layers=placement.gpu_layers,
         confirmed=weights.confirmed,
     )
@@ -149,6 +150,9 @@ def _on_cards(
         ram_bytes=weights.file_bytes + host_kv + host_compute + other,
         vram_bytes=vram,
         reclaimable_bytes=max(0, weights.file_bytes - kept),
+        untouched_bytes=(
+            untouched_compute_bytes(architecture, settings) if placement.cpu_layers else 0
+        ),
         gpu_layers=placement.gpu_layers,
         confirmed=weights.confirmed,
         devices=tuple(

@@ -36,6 +36,9 @@ class MemoryUse:
         ram_bytes: Of the total, in main memory (or unified memory).
         vram_bytes: Of the total, in the memory of a card.
         reclaimable_bytes: Of ``ram_bytes``, mapped file pages the system may drop.
+        untouched_bytes: Of ``compute_bytes`` in main memory, what is reserved and not touched
+            while answering: the output of all tokens of a batch but the last. It counts in
+            every sum and needs no memory.
         gpu_layers: Layers on the GPU in this computation.
         confirmed: False when the file's size is computed and not known.
         devices: The cards in use, each with its share of ``vram_bytes``.
@@ -49,14 +52,15 @@ class MemoryUse:
     ram_bytes: int
     vram_bytes: int
     reclaimable_bytes: int = 0
+    untouched_bytes: int = 0
     gpu_layers: int = 0
     confirmed: bool = True
     devices: tuple[DeviceUse, ...] = ()
 
     @property
     def needed_bytes(self) -> int:
-        """Main memory that must be free: what the system cannot take back."""
-        return self.ram_bytes - self.reclaimable_bytes
+        """Main memory that must be free: what is touched and the system cannot take back."""
+        return self.ram_bytes - self.reclaimable_bytes - self.untouched_bytes
 
     @property
     def total_bytes(self) -> int:

@@ -1,7 +1,7 @@
 """Tokens per second, as a range that is kept.
 
     seconds per token = weights read / (efficiency * bandwidth)      on each device
-                      + what a token and a block cost beside reading
+                      + what every block costs beside reading
                       + keys and values read / (cache efficiency * bandwidth)
 
 On a CPU the slower of reading and multiplying counts: few cores are bound by arithmetic before
@@ -13,14 +13,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 
 from setup_manager.catalog.variant import Architecture
-from setup_manager.fit import speed_constants as constants
+from setup_manager.fit.cache import cache_width, pair_bytes
 from setup_manager.fit.placement import Placement, place
 from setup_manager.fit.results import Speed
-from setup_manager.fit.settings import KvType, Settings
-from setup_manager.fit.speed_constants import CpuRates, GpuRates
+from setup_manager.fit.settings import Settings
+from setup_manager.fit.speed_constants import FITTED, UNKNOWN_CARD_BANDWIDTH, SpeedModel
 from setup_manager.fit.tensors import is_global
 from setup_manager.fit.weights import (
     WeightsFacts,
@@ -31,7 +31,10 @@ from setup_manager.machine.facts import Basis, Gpu, Machine, Power, Processor, V
 
 # Depth that a speed holds for when none is given: a conversation that has begun.
 USUAL_DEPTH = 2048
-_KV_ELEMENT_BYTES = {KvType.F16: 2.0, KvType.Q8_0: 34 / 32, KvType.Q4_0: 18 / 32}
+# A bandwidth that is only guessed, and layers split between a card and the CPU: both add doubt.
+_GUESS_SPREAD = 1.3
+_SPLIT_SPREAD = 1.6
+# GPUs without tensor cores or fast 8-bit products: they compute more slowly than they read.
 _OLD_NVIDIA = ("GTX 10", "GTX 9", "TITAN X", "TESLA P", "TESLA M", "QUADRO P", "QUADRO M")
 
 
@@ -52,13 +55,13 @@ class Measurement:
     measured: float
 
 
-@dataclass(slots=True)
 class _Terms:
     """Seconds of one token, by what they are spent on."""
 
-    seconds: dict[str, float] = field(default_factory=dict)
-    spread: float = 1.0
-    basis: Basis = Basis.VENDOR
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self.spread = 1.0
+        self.basis = Basis.VENDOR
 
     def add(self, name: str, seconds: float) -> None:
         """Add to a term."""
@@ -83,6 +86,7 @@ def speed(
     *,
     depth: int | None = None,
     measurements: Sequence[Measurement] = (),
+    model: SpeedModel = FITTED,
 ) -> Speed:
     """Predict how many tokens a second are generated.
 
@@ -93,53 +97,95 @@ def speed(
         machine: Where.
         depth: Tokens already in the context; None for a conversation that has begun.
         measurements: Speeds measured on this machine; they correct and narrow the range.
+        model: The constants.
 
     Returns:
         A central value and a range, with what binds and where the figure comes from.
     """
     tokens = min(settings.context, USUAL_DEPTH if depth is None else depth)
     placement = place(architecture, weights, settings, machine)
-    terms = _terms(architecture, weights, settings, machine, placement, tokens)
-    central, spread = 1 / terms.total, terms.spread
-    basis = terms.basis
-    slow, slower, slowest = _power_factors(machine.power)
-    low, high = central / slower / spread * 1.0, central / slow * spread
-    low = min(low, central / slowest)
-    central = central / slower
-    low, high = min(low, central), max(high, central)
+    terms = _Token(architecture, weights, settings, machine, model, tokens).terms(placement)
+    best, likely, worst = _slowdowns(machine.power)
+    full = 1 / terms.total
+    predicted = Speed(
+        tokens_per_second=full / likely,
+        low=min(full / likely / terms.spread, full / worst),
+        high=full / best * terms.spread,
+        limited_by=terms.largest,
+        basis=terms.basis.value,
+    )
     if settings.drafter:
-        gain = 1.1 if architecture.experts is not None else 1.4
-        central, high = central * gain, high * 2.0
-        basis = Basis.GUESS
-    result = Speed(central, low, high, terms.largest, basis.value)
-    return _corrected(result, measurements)
+        predicted = _with_drafter(predicted, architecture)
+    return _corrected(predicted, measurements)
 
 
-def _terms(
-    architecture: Architecture,
-    weights: WeightsFacts,
-    settings: Settings,
-    machine: Machine,
-    placement: Placement,
-    depth: int,
-) -> _Terms:
-    terms = _Terms()
-    total = read_bytes_per_token(architecture, weights)
-    on_gpus = 0.0
-    for share in placement.devices:
-        part = _read_share(architecture, weights, share.layers, output=share.output)
-        on_gpus += part
-        cache = _cache_read(architecture, settings, share.layers, depth)
-        layers = len(share.layers)
-        _add_gpu(terms, share.gpu, machine, part * total, cache, layers)
-    if placement.cpu_layers:
-        cache = _cache_read(architecture, settings, placement.cpu_layers, depth)
-        elements = read_elements_per_token(architecture)
-        rest = max(0.0, 1 - on_gpus)
-        _add_cpu(terms, machine, rest * total, rest * elements, cache)
-        if placement.devices:
-            terms.spread = max(terms.spread, 1.6)
-    return terms
+@dataclass(frozen=True, slots=True)
+class _Token:
+    """A token to be generated, and all that its cost depends on."""
+
+    architecture: Architecture
+    weights: WeightsFacts
+    settings: Settings
+    machine: Machine
+    model: SpeedModel
+    depth: int
+
+    def terms(self, placement: Placement) -> _Terms:
+        """Add up what it costs, device by device."""
+        terms = _Terms()
+        rest = 1.0
+        for share in placement.devices:
+            part = _read_share(self.architecture, self.weights, share.layers, output=share.output)
+            rest -= part
+            self._add_gpu(terms, share.gpu, part, share.layers)
+        if placement.cpu_layers:
+            self._add_cpu(terms, max(0.0, rest), placement.cpu_layers)
+            if placement.devices:
+                terms.spread = max(terms.spread, _SPLIT_SPREAD)
+        return terms
+
+    def _latency(self, layer_seconds: float, layers: Sequence[int]) -> float:
+        factor = 1.0 if self.architecture.experts is None else self.model.expert_layer_factor
+        return layer_seconds * factor * len(layers)
+
+    def _cache_seconds(self, layers: Sequence[int], bandwidth: float) -> float:
+        read = _cache_read(self.architecture, self.settings, layers, self.depth)
+        return read / (self.model.cache_efficiency * bandwidth)
+
+    def _add_gpu(self, terms: _Terms, gpu: Gpu, part: float, layers: Sequence[int]) -> None:
+        rates = self.model.gpu[gpu_family(gpu)]
+        bandwidth, terms.basis = _gpu_bandwidth(gpu, self.machine)
+        read = part * read_bytes_per_token(self.architecture, self.weights)
+        terms.add("memory bandwidth", read / (rates.efficiency * bandwidth))
+        terms.add("latency", self._latency(rates.layer_seconds, layers))
+        terms.add("context depth", self._cache_seconds(layers, bandwidth))
+        guessed = _GUESS_SPREAD if terms.basis is Basis.GUESS else 1.0
+        terms.spread = max(terms.spread, rates.spread * guessed)
+
+    def _add_cpu(self, terms: _Terms, part: float, layers: Sequence[int]) -> None:
+        cpu, main = self.machine.cpu, self.machine.bandwidth
+        rates = self.model.cpu[cpu_family(cpu, self.machine.arch)]
+        read = part * read_bytes_per_token(self.architecture, self.weights)
+        elements = part * read_elements_per_token(self.architecture)
+        reading = read / (self.model.cpu_efficiency * main.bytes_per_second)
+        rate = rates.products_per_second * self.model.weights_per_product
+        multiplying = elements / (compute_cores(cpu) * rate)
+        if multiplying > reading:
+            terms.add("arithmetic", multiplying)
+            terms.basis = Basis.GUESS
+        else:
+            split = bool(terms.seconds)
+            terms.add("main memory bandwidth" if split else "memory bandwidth", reading)
+            terms.basis = main.basis
+        terms.add("latency", self._latency(self.model.cpu_layer_seconds, layers))
+        terms.add("context depth", self._cache_seconds(layers, main.bytes_per_second))
+        guessed = _GUESS_SPREAD if main.basis is Basis.GUESS and reading > multiplying else 1.0
+        terms.spread = max(terms.spread, rates.spread * guessed)
+
+
+def compute_cores(cpu: Processor) -> float:
+    """Give the cores that multiply: one thread a core, and only what this process may use."""
+    return max(0.25, min(cpu.usable_cores, float(cpu.physical_cores)))
 
 
 def _read_share(
@@ -147,9 +193,8 @@ def _read_share(
 ) -> float:
     """Share of the weights a token reads that lies in these layers."""
     total = read_bytes_per_token(architecture, weights)
-    blocks = sum(weights.layer_bytes)
     read_blocks = total - weights.token_embedding_bytes
-    part = sum(weights.layer_bytes[layer] for layer in layers) / blocks * read_blocks
+    part = sum(weights.layer_bytes[layer] for layer in layers) / weights.block_bytes * read_blocks
     return (part + (weights.token_embedding_bytes if output else 0)) / total
 
 
@@ -157,37 +202,22 @@ def _cache_read(
     architecture: Architecture, settings: Settings, layers: Sequence[int], depth: int
 ) -> float:
     """Bytes of keys and values that one token reads; layers that share a cache read it too."""
-    pair = _KV_ELEMENT_BYTES[settings.key_type] + _KV_ELEMENT_BYTES[settings.value_type]
     total = 0
     for layer in layers:
-        if is_global(architecture, layer):
-            total += architecture.kv_heads_global * architecture.head_dim_global * depth
-        else:
-            cells = min(depth, architecture.sliding_window)
-            total += architecture.kv_heads_local * architecture.head_dim_local * cells
-    return total * pair
+        everywhere = is_global(architecture, layer)
+        cells = depth if everywhere else min(depth, architecture.sliding_window)
+        total += cells * cache_width(architecture, everywhere=everywhere)
+    return total * pair_bytes(settings)
 
 
 def gpu_family(gpu: Gpu) -> str:
     """Name the family whose constants a GPU goes by."""
-    name = gpu.name.upper()
     if gpu.vendor is Vendor.NVIDIA:
         if gpu.unified:
             return "nvidia-unified"
+        name = gpu.name.upper()
         return "nvidia-old" if any(old in name for old in _OLD_NVIDIA) else "nvidia"
     return {Vendor.APPLE: "apple", Vendor.AMD: "amd"}.get(gpu.vendor, "other")
-
-
-def _add_gpu(
-    terms: _Terms, gpu: Gpu, machine: Machine, read: float, cache: float, layers: int
-) -> None:
-    rates: GpuRates = constants.GPU_RATES[gpu_family(gpu)]
-    bandwidth, terms.basis = _gpu_bandwidth(gpu, machine)
-    terms.add("memory bandwidth", read / (rates.efficiency * bandwidth))
-    terms.add("latency", rates.token_seconds + rates.layer_seconds * layers)
-    terms.add("context depth", cache / (rates.cache_efficiency * bandwidth))
-    guessed = 1.5 if terms.basis is Basis.GUESS else 1.0
-    terms.spread = max(terms.spread, rates.spread * guessed)
 
 
 def _gpu_bandwidth(gpu: Gpu, machine: Machine) -> tuple[float, Basis]:
@@ -195,7 +225,7 @@ def _gpu_bandwidth(gpu: Gpu, machine: Machine) -> tuple[float, Basis]:
         return gpu.bandwidth_bytes_per_second, Basis.VENDOR
     if gpu.unified:
         return machine.bandwidth.bytes_per_second, machine.bandwidth.basis
-    return constants.UNKNOWN_CARD_BANDWIDTH, Basis.GUESS
+    return UNKNOWN_CARD_BANDWIDTH, Basis.GUESS
 
 
 def cpu_family(cpu: Processor, arch: str) -> str:
@@ -212,33 +242,30 @@ def cpu_family(cpu: Processor, arch: str) -> str:
     return "other"
 
 
-def _add_cpu(terms: _Terms, machine: Machine, read: float, elements: float, cache: float) -> None:
-    rates: CpuRates = constants.CPU_RATES[cpu_family(machine.cpu, machine.arch)]
-    cores = max(0.25, min(machine.cpu.usable_cores, float(machine.cpu.physical_cores)))
-    bandwidth = machine.bandwidth.bytes_per_second
-    reading = read / (constants.CPU_EFFICIENCY * bandwidth)
-    multiplying = elements / (cores * rates.weights_per_second)
-    binding = "main memory bandwidth" if terms.seconds else "memory bandwidth"
-    terms.add(binding if reading >= multiplying else "arithmetic", max(reading, multiplying))
-    terms.add("latency", constants.CPU_TOKEN_SECONDS)
-    terms.add("context depth", cache / (constants.CPU_CACHE_EFFICIENCY * bandwidth))
-    if reading >= multiplying or not terms.seconds:
-        terms.basis = machine.bandwidth.basis
-    guessed = 1.3 if machine.bandwidth.basis is Basis.GUESS else 1.0
-    terms.spread = max(terms.spread, rates.spread * guessed)
-
-
-def _power_factors(power: Power) -> tuple[float, float, float]:
+def _slowdowns(power: Power) -> tuple[float, float, float]:
     """How many times slower a machine is at best, likely, at worst.
 
     Published comparisons of laptops: 1.4 to 3.8 times slower on battery or in a saving mode.
     """
-    saving = any(word in power.mode.lower() for word in ("save", "saving", "powersave", "low"))
-    if saving:
+    if any(word in power.mode.lower() for word in ("save", "saving", "low")):
         return (1.4, math.sqrt(1.4 * 3.8), 3.8)
     if power.on_battery:
         return (1.0, 1.4, 3.8)
     return (1.0, 1.0, 1.0)
+
+
+def _with_drafter(predicted: Speed, architecture: Architecture) -> Speed:
+    """Count what a drafter gains: a guess, since it depends on what is being written.
+
+    A mixture gains less: the tokens that are checked together use more experts.
+    """
+    gain = 1.1 if architecture.experts is not None else 1.4
+    return replace(
+        predicted,
+        tokens_per_second=predicted.tokens_per_second * gain,
+        high=predicted.high * 2.0,
+        basis=Basis.GUESS.value,
+    )
 
 
 def _corrected(predicted: Speed, measurements: Sequence[Measurement]) -> Speed:
@@ -262,11 +289,11 @@ def ceiling(
     """Give the tokens per second that bandwidth alone would allow, with nothing lost."""
     placement = place(architecture, weights, settings, machine)
     total = read_bytes_per_token(architecture, weights)
-    seconds, on_gpus = 0.0, 0.0
+    seconds, rest = 0.0, 1.0
     for share in placement.devices:
         part = _read_share(architecture, weights, share.layers, output=share.output)
-        on_gpus += part
+        rest -= part
         seconds += part * total / _gpu_bandwidth(share.gpu, machine)[0]
     if placement.cpu_layers:
-        seconds += max(0.0, 1 - on_gpus) * total / machine.bandwidth.bytes_per_second
+        seconds += max(0.0, rest) * total / machine.bandwidth.bytes_per_second
     return 1 / seconds

@@ -1,11 +1,12 @@
-"""Fitted constants of the speed model, each with where it comes from.
+"""Constants of the speed model, each with where it comes from.
 
-Written by hand from the output of ``scripts/fit_speed.py`` (which prints this table and the
-leave-one-machine-out validation); the rows are in tests/fit/data/measured_speeds.json.
+``scripts/fit_speed.py`` fits them to published rows (tests/fit/data/measured_speeds.json), prints
+this table and validates it by leaving whole machines out.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -15,16 +16,12 @@ class GpuRates:
 
     Attributes:
         efficiency: Share of the vendor's bandwidth that reading weights reaches.
-        cache_efficiency: The same for keys and values.
-        token_seconds: What a token costs beside reading (launches, synchronization).
-        layer_seconds: The same, for each block.
+        layer_seconds: What a block costs beside reading: launches and small operations.
         spread: High over central, and central over low.
-        provenance: Where the numbers come from.
+        provenance: Rows that the numbers come from.
     """
 
     efficiency: float
-    cache_efficiency: float
-    token_seconds: float
     layer_seconds: float
     spread: float
     provenance: str
@@ -32,36 +29,65 @@ class GpuRates:
 
 @dataclass(frozen=True, slots=True)
 class CpuRates:
-    """What one core multiplies, by instruction set.
+    """What one core can multiply, by instruction set.
 
     Attributes:
-        weights_per_second: 4-bit weights that one core multiplies in a second.
+        products_per_second: Products of two 8-bit numbers: those of a cycle by the instruction
+            set, times a usual clock.
         spread: High over central, and central over low.
         provenance: Where the numbers come from.
     """
 
-    weights_per_second: float
+    products_per_second: float
     spread: float
     provenance: str
 
 
-GPU_RATES = {
-    "nvidia": GpuRates(0.68, 0.5, 0.0008, 0.00004, 1.45, "RTX 3060, 3090, 4070, GTX 1660 Ti"),
-    "nvidia-old": GpuRates(0.41, 0.35, 0.001, 0.00003, 1.6, "GTX 1050 Ti, 1070"),
-    "nvidia-unified": GpuRates(0.52, 0.4, 0.002, 0.00005, 1.6, "Jetson Thor, GB10"),
-    "apple": GpuRates(0.75, 0.5, 0.0044, 0.0, 1.45, "M1 Max, M5 Pro; published M3 Max fit"),
-    "amd": GpuRates(0.78, 0.5, 0.0037, 0.0, 1.45, "published fit of an RX 7900 XT"),
-    "other": GpuRates(0.5, 0.35, 0.005, 0.0, 1.8, "guess"),
-}
-CPU_RATES = {
-    "avx512": CpuRates(11e9, 1.4, "2 cores of an EPYC with AVX-512, measured with llama-bench"),
-    "avx2": CpuRates(6.5e9, 1.6, "guess from the AVX-512 figure at half the width"),
-    "neon-dotprod": CpuRates(4.0e9, 1.5, "Raspberry Pi 5 (Cortex-A76)"),
-    "neon": CpuRates(0.95e9, 1.5, "Raspberry Pi 4 (Cortex-A72)"),
-    "other": CpuRates(1.0e9, 2.0, "guess"),
-}
-CPU_EFFICIENCY = 0.75
-CPU_CACHE_EFFICIENCY = 0.4
-CPU_TOKEN_SECONDS = 0.002
+@dataclass(frozen=True, slots=True)
+class SpeedModel:
+    """All constants of the model.
+
+    Attributes:
+        gpu: By family of GPUs.
+        cpu: By instruction set.
+        cache_efficiency: Share of the bandwidth that reading keys and values reaches.
+        expert_layer_factor: How much more a block with experts costs beside reading.
+        weights_per_product: 4-bit weights that a core gets through for each product it could
+            compute: unpacking, scaling and waiting take the rest.
+        cpu_efficiency: Share of main memory's bandwidth that reading weights on a CPU reaches.
+        cpu_layer_seconds: What a block costs on a CPU beside reading and multiplying.
+    """
+
+    gpu: Mapping[str, GpuRates]
+    cpu: Mapping[str, CpuRates]
+    cache_efficiency: float
+    expert_layer_factor: float
+    weights_per_product: float
+    cpu_efficiency: float
+    cpu_layer_seconds: float
+
+
+FITTED = SpeedModel(
+    gpu={
+        "nvidia": GpuRates(0.76, 65e-6, 1.4, "GTX 1660 Ti, RTX 3060, 3090, 4070"),
+        "nvidia-old": GpuRates(0.48, 150e-6, 1.6, "GTX 1050 Ti, 1070"),
+        "nvidia-unified": GpuRates(0.70, 370e-6, 1.6, "GB10, Jetson Thor"),
+        "apple": GpuRates(0.80, 130e-6, 1.4, "M1 Max, M5 Pro; published fit of an M3 Max"),
+        "amd": GpuRates(0.78, 90e-6, 1.5, "published fit of an RX 7900 XT"),
+        "other": GpuRates(0.55, 150e-6, 1.8, "guess"),
+    },
+    cpu={
+        "avx512": CpuRates(64 * 3.0e9, 1.4, "64 products a cycle at 3 GHz"),
+        "avx2": CpuRates(32 * 3.5e9, 1.6, "32 products a cycle at 3.5 GHz"),
+        "neon-dotprod": CpuRates(32 * 2.4e9, 1.5, "32 products a cycle at 2.4 GHz"),
+        "neon": CpuRates(8 * 1.6e9, 1.5, "8 products a cycle at 1.6 GHz"),
+        "other": CpuRates(8 * 2.0e9, 2.0, "guess"),
+    },
+    cache_efficiency=0.45,
+    expert_layer_factor=1.5,
+    weights_per_product=0.06,
+    cpu_efficiency=0.75,
+    cpu_layer_seconds=50e-6,
+)
 # A card whose bandwidth no table knows.
 UNKNOWN_CARD_BANDWIDTH = 250e9
