@@ -1,0 +1,212 @@
+"""Whole files: by digest, without a second copy where that can be, originals unharmed."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from pathlib import Path
+
+import pytest
+
+from scripts.make_leftovers import FILE, REPOSITORY
+from setup_manager.catalog.artifact import Artifact
+from setup_manager.download.engine import fetch
+from setup_manager.download.options import DownloadOptions, NetworkOptions
+from setup_manager.download.places import FileJob, Origin
+from setup_manager.download.store import FileClaim
+from setup_manager.download.transport import HttpTransport
+from setup_manager.errors import BusyError, DownloadFailedError
+from setup_manager.hub.layout import HubCacheLayout
+from setup_manager.recover.adopt import TakeOver
+from setup_manager.recover.find import find_leftovers
+from setup_manager.recover.hub_reader import HubReader
+from setup_manager.recover.offer import found_for
+from setup_manager.rehearsal.faults import always, first, reset_after, status
+from setup_manager.rehearsal.loopback import LoopbackHub
+from setup_manager.units import MIB
+from tests.recover.conftest import LIMITS, Bench
+from tests.recover.partials import PartialAdopter
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    made = tmp_path / "theirs"
+    made.mkdir()
+    return made
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        FILE,
+        "gemma-4-tiny-it-Q8_0 (1).gguf",
+        "renamed by hand.gguf",
+        f"{FILE}.crdownload",
+        f"loopback_gemma-4-tiny-it-GGUF_{FILE}.downloadInProgress",
+        "DIGEST.incomplete",
+        "sha256-DIGEST",
+        "sha256-DIGEST-partial",
+    ],
+)
+def test_a_whole_file_is_taken_over_without_the_network(
+    model: Path, folder: Path, bench: Bench, name: str
+) -> None:
+    theirs = folder / name.replace("DIGEST", bench.artifact.sha256)
+    shutil.copyfile(model, theirs)
+    (offer,) = bench.offers(folder)
+    assert offer.complete
+    outcome = bench.take((offer,))
+    assert outcome.verified is not None
+    assert outcome.verified.reused_bytes == bench.artifact.size_bytes
+    ours = outcome.verified.path
+    assert ours.samefile(theirs), "no second copy on one file system"
+    assert bench.hub.requests == []
+    again = bench.fetch()
+    assert (again.path, again.fetched_bytes) == (ours, 0)
+    assert bench.hub.requests == []
+
+
+def test_with_move_the_leftover_and_its_records_are_gone(
+    model: Path, folder: Path, bench: Bench
+) -> None:
+    theirs = folder / f"sha256-{bench.artifact.sha256}-partial"
+    shutil.copyfile(model, theirs)
+    theirs.with_name(f"{theirs.name}-0").write_text("{}")
+    outcome = bench.take(bench.offers(folder), move=True)
+    assert outcome.verified is not None
+    assert list(folder.iterdir()) == []
+    assert outcome.verified.path.stat().st_nlink == 1
+
+
+@pytest.mark.parametrize("name", ["sha256-DIGEST", "blobs/DIGEST"])
+def test_with_move_what_a_store_still_uses_stays(
+    model: Path, folder: Path, bench: Bench, name: str
+) -> None:
+    theirs = folder / name.replace("DIGEST", bench.artifact.sha256)
+    theirs.parent.mkdir(exist_ok=True)
+    shutil.copyfile(model, theirs)
+    outcome = bench.take(bench.offers(folder), move=True)
+    assert outcome.verified is not None
+    assert theirs.exists()
+
+
+def test_a_whole_file_with_a_flipped_bit_is_not_installed_but_mostly_used(
+    model: Path, folder: Path, bench: Bench
+) -> None:
+    content = bytearray(model.read_bytes())
+    content[17 * MIB + 5] ^= 1
+    (folder / FILE).write_bytes(content)
+    outcome, file, _ = bench.recover(folder)
+    assert outcome.verified is None
+    assert any("SHA-256 is another" in note for note in outcome.notes)
+    assert hashlib.sha256(file.path.read_bytes()).hexdigest() == bench.artifact.sha256
+    assert (folder / FILE).read_bytes() == bytes(content)
+    assert not list((bench.home / "models").rglob("*taken-over*"))
+
+
+def hub_cache_take(hub: LoopbackHub, artifact: Artifact, cache: Path) -> Path:
+    layout = HubCacheLayout(cache)
+    transport = HttpTransport(NetworkOptions())
+    reader = HubReader([Origin(hub.endpoint)], transport)
+    outcome = TakeOver(layout, reader, PartialAdopter(layout)).use(
+        found_for(artifact, [cache], limits=LIMITS)
+    )
+    transport.close()
+    assert outcome.verified is not None
+    return outcome.verified.path
+
+
+@pytest.mark.parametrize("suffix", ["", ".incomplete", ".0a1b2c3d.incomplete"])
+def test_an_orphan_of_the_hub_cache_gets_its_name(
+    model: Path, tmp_path: Path, hub: LoopbackHub, artifact: Artifact, suffix: str
+) -> None:
+    cache = tmp_path / "hub"
+    blobs = cache / f"models--{REPOSITORY.replace('/', '--')}" / "blobs"
+    blobs.mkdir(parents=True)
+    shutil.copyfile(model, blobs / f"{artifact.sha256}{suffix}")
+    visible = hub_cache_take(hub, artifact, cache)
+    assert visible.is_symlink()
+    assert visible.samefile(blobs / artifact.sha256)
+    assert hub.served_bytes == 0
+
+
+def test_a_file_that_our_own_process_is_at_is_busy(model: Path, folder: Path, bench: Bench) -> None:
+    shutil.copyfile(model, folder / FILE)
+    lock = bench.layout.places(bench.artifact).lock
+    with (
+        FileClaim(lock, wait=False, on_wait=lambda: None, cancelled=lambda: False),
+        pytest.raises(BusyError),
+    ):
+        bench.take(bench.offers(folder))
+
+
+def test_nothing_is_taken_on_trust_when_the_hub_cannot_be_asked(
+    model: Path, folder: Path, bench: Bench
+) -> None:
+    (folder / f"{FILE}.part").write_bytes(model.read_bytes()[: 20 * MIB])
+    bench.hub.faults = (always(status(404)),)
+    with pytest.raises(DownloadFailedError):
+        bench.take(bench.offers(folder))
+    assert not bench.layout.places(bench.artifact).partial.exists()
+
+
+def test_samples_survive_a_bad_line(model: Path, folder: Path, bench: Bench) -> None:
+    (folder / f"{FILE}.part").write_bytes(model.read_bytes()[: 20 * MIB])
+    bench.hub.faults = (first(2, reset_after(100)),)
+    assert bench.take(bench.offers(folder)).adopted_bytes == 20 * MIB
+
+
+def test_a_leftover_that_is_being_written_after_the_samples_is_left_alone(
+    model: Path, folder: Path, bench: Bench
+) -> None:
+    theirs = folder / f"{FILE}.part"
+    theirs.write_bytes(model.read_bytes()[: 20 * MIB])
+    offers = bench.offers(folder)
+    with theirs.open("ab") as file:
+        file.write(b"more")
+    outcome = bench.take(offers)
+    assert outcome.adopted_bytes == 0
+    assert any("being written" in note for note in outcome.notes)
+
+
+def test_the_sentence_names_the_tool_and_the_bytes(model: Path, folder: Path, bench: Bench) -> None:
+    theirs = folder / f"sha256-{bench.artifact.sha256}-partial"
+    theirs.write_bytes(model.read_bytes()[: 31 * MIB])
+    (offer,) = bench.offers(folder)
+    assert offer.sentence == "using 32.5 of 48.4 MB that `ollama pull` left"
+    outcome = bench.take((offer,))
+    assert outcome.notes[0].startswith(offer.sentence)
+    assert "samples of 4096 bytes agree" in outcome.notes[0]
+    assert "below 1 in 1000" in outcome.notes[0]
+
+
+def test_what_is_in_the_partial_already_is_not_copied_again(
+    model: Path, folder: Path, bench: Bench
+) -> None:
+    (folder / f"{FILE}.part").write_bytes(model.read_bytes()[: 20 * MIB])
+    assert bench.take(bench.offers(folder)).adopted_bytes == 20 * MIB
+    assert bench.take(bench.offers(folder)).adopted_bytes == 0
+
+
+def test_a_leftover_is_never_changed(model: Path, folder: Path, bench: Bench) -> None:
+    theirs = folder / f"{FILE}.part"
+    theirs.write_bytes(model.read_bytes()[: 20 * MIB + 77])
+    before = (theirs.stat().st_mtime_ns, theirs.read_bytes())
+    bench.recover(folder)
+    assert (theirs.stat().st_mtime_ns, theirs.read_bytes()) == before
+    assert len(find_leftovers([folder], LIMITS).leftovers) == 1
+
+
+def test_the_rest_comes_into_the_hub_cache_too(
+    model: Path, folder: Path, tmp_path: Path, hub: LoopbackHub, artifact: Artifact
+) -> None:
+    (folder / f"{FILE}.part").write_bytes(model.read_bytes()[: 40 * MIB])
+    layout = HubCacheLayout(tmp_path / "hub")
+    origin = Origin(hub.endpoint)
+    transport = HttpTransport(NetworkOptions())
+    take = TakeOver(layout, HubReader([origin], transport), PartialAdopter(layout))
+    outcome = take.use(found_for(artifact, [folder], limits=LIMITS))
+    transport.close()
+    (file,) = fetch([FileJob(artifact, (origin,))], layout, DownloadOptions(connections=2))
+    assert file.reused_bytes == outcome.adopted_bytes == 40 * MIB
+    assert file.fetched_bytes == artifact.size_bytes - 40 * MIB
