@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -127,6 +128,11 @@ def inspect(program: Path) -> RuntimeStatus:
     )
 
 
+def start_command(server: LlamaServer, files: ModelFiles, options: StartOptions) -> str:
+    """Return the command line that serves one model, for a person to paste into a shell."""
+    return shlex.join(server.launch(files, options).argv)
+
+
 def server_at(program: Path) -> LlamaServer:
     """Return a llama-server as a runtime, its flags read from ``--help``."""
     return LlamaServer(program, help_flags(program))
@@ -182,9 +188,3 @@ def _run(program: Path, argument: str) -> str | None:
     if answer.returncode != 0:
         return None
     return (answer.stdout + answer.stderr).decode("utf-8", "replace")
-
-
-def cache_variables(environment: Mapping[str, str]) -> Mapping[str, str]:
-    """Pick the variables that decide where llama.cpp looks for the hub cache, in its order."""
-    names = ("LLAMA_CACHE", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_HOME", "XDG_CACHE_HOME")
-    return {name: environment[name] for name in names if environment.get(name)}

@@ -95,17 +95,24 @@ def flag_values(options: StartOptions) -> dict[str, str]:
     return flags
 
 
-def server_arguments(options: StartOptions, known_flags: Collection[str] = ()) -> list[str]:
-    """Return the flags as arguments for llama-server.
+def known_flag_values(options: StartOptions, known_flags: Collection[str] = ()) -> dict[str, str]:
+    """Return `flag_values` without the optional ones that a server does not know.
 
     Args:
         options: The start parameters.
         known_flags: Long flags that ``--help`` names, without dashes; empty if it was not asked.
     """
+    flags = flag_values(options)
+    if not known_flags:
+        return flags
+    lacking = OPTIONAL_FLAGS - frozenset(known_flags)
+    return {name: value for name, value in flags.items() if name not in lacking}
+
+
+def server_arguments(options: StartOptions, known_flags: Collection[str] = ()) -> list[str]:
+    """Return the flags as arguments for llama-server; see `known_flag_values`."""
     arguments: list[str] = []
-    for name, value in flag_values(options).items():
-        if known_flags and name in OPTIONAL_FLAGS and name not in known_flags:
-            continue
+    for name, value in known_flag_values(options, known_flags).items():
         arguments.append(f"--{name}")
         if value:
             arguments.append(value)

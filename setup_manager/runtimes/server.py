@@ -153,6 +153,7 @@ class ServerProcess:
         on_start: Callable[[int], None] = lambda _: None,
         stop_reason: Callable[[], str | None] = lambda: None,
         memory_limit_bytes: int = 0,
+        alias_flag: bool = True,
     ) -> None:
         """Prepare; nothing runs before the context is entered.
 
@@ -167,6 +168,8 @@ class ServerProcess:
             stop_reason: Asked while waiting; a text ends the child and becomes the error.
             memory_limit_bytes: Most private memory for the child (Linux), 0 for no limit. Not
                 for a child that uses a GPU: its driver maps far more than it fills.
+            alias_flag: Whether the child is told the alias; a router has its own names, and
+                `alias` is one of them.
         """
         self._launch = launch
         self._fixed_port = port
@@ -176,6 +179,7 @@ class ServerProcess:
         self._on_start = on_start
         self._stop_reason = stop_reason
         self._memory_limit_bytes = memory_limit_bytes
+        self._alias_flag = alias_flag
         self._child: subprocess.Popen[bytes] | None = None
         self._leash = -1
         self._ending = threading.Lock()
@@ -277,7 +281,9 @@ class ServerProcess:
                 return
 
     def _start(self, port: int) -> None:
-        arguments = ["--host", HOST, "--port", str(port), "--alias", self.alias]
+        arguments = ["--host", HOST, "--port", str(port)]
+        if self._alias_flag:
+            arguments += ["--alias", self.alias]
         self._tail.clear()
         self.client = LocalClient(f"http://{HOST}:{port}", timeout_seconds=_ANSWER_SECONDS)
         self._child, self._leash = _spawn(
