@@ -12,8 +12,10 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
 import gguf
+import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -62,10 +64,8 @@ def write_full_size(path: Path, architecture: Architecture, quantization: str) -
     return start + size_bytes
 
 
-def _dtype(type_name: str) -> object:
-    import numpy as np
-
-    return {"F32": np.float32, "F16": np.float16}.get(type_name, np.uint8)
+def _dtype(type_name: str) -> np.dtype[Any]:
+    return np.dtype({"F32": np.float32, "F16": np.float16}.get(type_name, np.uint8))
 
 
 def _stored_shape(shape: tuple[int, ...], count: int, block: int) -> tuple[int, ...]:

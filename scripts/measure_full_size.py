@@ -23,10 +23,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from full_size_gguf import architecture_of, write_full_size
-
+from scripts.full_size_gguf import architecture_of, write_full_size
 from setup_manager.fit.memory import memory_use
 from setup_manager.fit.settings import Settings
 from setup_manager.fit.speed import speed
@@ -97,10 +96,9 @@ def _free_port() -> int:
 
 def _ask(port: int, path: str, body: dict[str, Any] | None, timeout: float) -> dict[str, Any]:
     data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(  # noqa: S310 - always http on this machine
-        f"http://127.0.0.1:{port}{path}", data, {"Content-Type": "application/json"}
-    )
-    with urllib.request.urlopen(request, timeout=timeout) as answer:
+    address = f"http://127.0.0.1:{port}{path}"
+    request = urllib.request.Request(address, data, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=timeout) as answer:  # noqa: S310 - http, above
         result: dict[str, Any] = json.load(answer)
         return result
 

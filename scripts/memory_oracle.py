@@ -21,10 +21,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from full_size_gguf import architecture_of, write_full_size
-
+from scripts.full_size_gguf import architecture_of, write_full_size
 from setup_manager.fit.cache import kv_cache_bytes
 from setup_manager.fit.compute import cpu_compute_bytes
 from setup_manager.fit.settings import KvType, Settings
@@ -112,12 +111,20 @@ def collect(binary: str, variant: str, folder: Path) -> list[Answer]:
         answer = ask(binary, model, settings)
         if answer is None:
             sys.exit(f"{binary} gave no answer for {variant} with {settings}")
+        kv_mib, compute_mib = answer
         answers.append(
             Answer(
-                variant, settings.context * settings.slots, settings.key_type,
-                settings.value_type, settings.slots, settings.ubatch, settings.flash_attention, *answer,
+                variant=variant,
+                context=settings.context * settings.slots,
+                key_type=settings.key_type,
+                value_type=settings.value_type,
+                slots=settings.slots,
+                ubatch=settings.ubatch,
+                flash_attention=settings.flash_attention,
+                kv_mib=kv_mib,
+                compute_mib=compute_mib,
             )
-        )  # fmt: skip
+        )
     model.unlink()
     return answers
 

@@ -12,6 +12,7 @@ is. The constants and their origin are in `speed_constants`.
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -34,6 +35,9 @@ USUAL_DEPTH = 2048
 # A bandwidth that is only guessed, and layers split between a card and the CPU: both add doubt.
 _GUESS_SPREAD = 1.3
 _SPLIT_SPREAD = 1.6
+# A measurement this many times off a prediction is not of the same thing.
+_MOST_OFF = 4.0
+_LEAST_SCATTER = 0.15
 # GPUs without tensor cores or fast 8-bit products: they compute more slowly than they read.
 _OLD_NVIDIA = ("GTX 10", "GTX 9", "TITAN X", "TESLA P", "TESLA M", "QUADRO P", "QUADRO M")
 
@@ -269,14 +273,23 @@ def _with_drafter(predicted: Speed, architecture: Architecture) -> Speed:
 
 
 def _corrected(predicted: Speed, measurements: Sequence[Measurement]) -> Speed:
-    """Move a prediction by what earlier predictions were off on this machine."""
-    useful = [m for m in measurements if m.predicted > 0 and m.measured > 0]
-    if not useful:
+    """Move a prediction by what earlier predictions were off on this machine.
+
+    A measurement further off than any machine has been tells of something else (another load,
+    another device, a toy model) and is left out. Two times the scatter, but never less than 15 %,
+    is what the range keeps; it does not become wider than it was.
+    """
+    logs = [
+        math.log(m.measured / m.predicted)
+        for m in measurements
+        if m.predicted > 0 and 1 / _MOST_OFF < m.measured / m.predicted < _MOST_OFF
+    ]
+    if not logs:
         return predicted
-    logs = [math.log(m.measured / m.predicted) for m in useful]
-    offset = sum(logs) / len(logs)
+    offset = statistics.median(logs)
     scatter = math.sqrt(sum((x - offset) ** 2 for x in logs) / len(logs))
-    spread = math.exp(max(0.15, 2 * scatter))
+    before = math.sqrt(predicted.high / predicted.low)
+    spread = min(before, math.exp(max(_LEAST_SCATTER, 2 * scatter)))
     central = predicted.tokens_per_second * math.exp(offset)
     return Speed(
         central, central / spread, central * spread, predicted.limited_by, Basis.MEASURED.value

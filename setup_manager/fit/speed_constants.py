@@ -52,10 +52,11 @@ class SpeedModel:
         cpu: By instruction set.
         cache_efficiency: Share of the bandwidth that reading keys and values reaches.
         expert_layer_factor: How much more a block with experts costs beside reading.
-        weights_per_product: 4-bit weights that a core gets through for each product it could
-            compute: unpacking, scaling and waiting take the rest.
-        cpu_efficiency: Share of main memory's bandwidth that reading weights on a CPU reaches.
-        cpu_layer_seconds: What a block costs on a CPU beside reading and multiplying.
+        weights_per_product: Weights that a core gets through for each product it could compute:
+            unpacking, scaling and waiting take the rest.
+        cpu_efficiency: Share of main memory's bandwidth that reading weights on a CPU reaches;
+            assumed, since arithmetic bound every CPU that was measured.
+        cpu_layer_seconds: What a block costs on a CPU beside reading and multiplying; assumed.
     """
 
     gpu: Mapping[str, GpuRates]
@@ -69,23 +70,23 @@ class SpeedModel:
 
 FITTED = SpeedModel(
     gpu={
-        "nvidia": GpuRates(0.76, 65e-6, 1.4, "GTX 1660 Ti, RTX 3060, 3090, 4070"),
-        "nvidia-old": GpuRates(0.48, 150e-6, 1.6, "GTX 1050 Ti, 1070"),
-        "nvidia-unified": GpuRates(0.70, 370e-6, 1.6, "GB10, Jetson Thor"),
-        "apple": GpuRates(0.80, 130e-6, 1.4, "M1 Max, M5 Pro; published fit of an M3 Max"),
-        "amd": GpuRates(0.78, 90e-6, 1.5, "published fit of an RX 7900 XT"),
+        "nvidia": GpuRates(0.742, 68.5e-6, 1.4, "GTX 1660 Ti, RTX 3060, 3090, 4070"),
+        "nvidia-old": GpuRates(0.527, 195e-6, 1.6, "GTX 1050 Ti, 1070"),
+        "nvidia-unified": GpuRates(0.645, 285e-6, 1.6, "GB10, Jetson Thor"),
+        "apple": GpuRates(0.804, 119e-6, 1.5, "M1 Max, M5 Pro; published fit of an M3 Max"),
+        "amd": GpuRates(0.78, 93e-6, 1.5, "published fit of an RX 7900 XT"),
         "other": GpuRates(0.55, 150e-6, 1.8, "guess"),
     },
     cpu={
-        "avx512": CpuRates(64 * 3.0e9, 1.4, "64 products a cycle at 3 GHz"),
-        "avx2": CpuRates(32 * 3.5e9, 1.6, "32 products a cycle at 3.5 GHz"),
-        "neon-dotprod": CpuRates(32 * 2.4e9, 1.5, "32 products a cycle at 2.4 GHz"),
-        "neon": CpuRates(8 * 1.6e9, 1.5, "8 products a cycle at 1.6 GHz"),
+        "avx512": CpuRates(64 * 3.0e9, 1.4, "64 products a cycle at 3 GHz; 2-core EPYC"),
+        "avx2": CpuRates(32 * 3.5e9, 1.6, "32 products a cycle at 3.5 GHz; no rows"),
+        "neon-dotprod": CpuRates(32 * 2.4e9, 1.5, "32 products a cycle at 2.4 GHz; Pi 5"),
+        "neon": CpuRates(8 * 1.6e9, 1.6, "8 products a cycle at 1.6 GHz; Pi 4"),
         "other": CpuRates(8 * 2.0e9, 2.0, "guess"),
     },
-    cache_efficiency=0.45,
-    expert_layer_factor=1.5,
-    weights_per_product=0.06,
+    cache_efficiency=0.46,
+    expert_layer_factor=1.51,
+    weights_per_product=0.061,
     cpu_efficiency=0.75,
     cpu_layer_seconds=50e-6,
 )

@@ -1,0 +1,111 @@
+"""What a file is made of: by its label against published sizes, and by its own tensor list."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from setup_manager.catalog.load import load_catalog
+from setup_manager.catalog.variant import CatalogFile
+from setup_manager.fit.tensors import tensor_shapes
+from setup_manager.fit.weights import (
+    estimated_weights,
+    read_bytes_per_token,
+    read_elements_per_token,
+    repacked_bytes,
+    repacked_types,
+    weights_from_header,
+)
+from setup_manager.gguf.header import read_header
+from setup_manager.machine.facts import Processor
+
+CATALOG = load_catalog()
+SIZED = [
+    file
+    for file in CATALOG.files
+    if file.role == "weights"
+    and file.size_bytes
+    and file.repository.split("/")[0] in ("google", "unsloth", "ggml-org")
+]
+
+
+@pytest.mark.parametrize(
+    ("variant", "billions"),
+    # "text GGUF computed", "llama.cpp prints", (GGUF), model card, llama.cpp.
+    [("e2b", 4.647), ("e4b", 7.52), ("12b", 11.907), ("26b", 25.23), ("31b", 30.70)],
+)
+def test_the_tensor_list_has_the_published_number_of_parameters(
+    variant: str, billions: float
+) -> None:
+    shapes = tensor_shapes(CATALOG.variants[variant].architecture)
+    assert sum(tensor.elements for tensor in shapes) / 1e9 == pytest.approx(billions, rel=1e-3)
+    assert len({tensor.name for tensor in shapes}) == len(shapes)
+
+
+@pytest.mark.parametrize("file", SIZED, ids=lambda f: f"{f.variant}:{f.quantization}")
+def test_a_label_gives_the_published_size_within_a_tenth(file: CatalogFile) -> None:
+    architecture = CATALOG.variants[file.variant].architecture
+    computed = estimated_weights(architecture, file.quantization)
+    assert file.size_bytes is not None
+    assert computed.file_bytes == pytest.approx(file.size_bytes, rel=0.10)
+    assert not computed.confirmed
+    known = estimated_weights(architecture, file.quantization, file.size_bytes)
+    assert known.confirmed
+    assert known.file_bytes == file.size_bytes
+
+
+@pytest.mark.parametrize("variant", ["12b", "31b"])
+def test_trained_four_bit_files_are_known_to_a_permille(variant: str) -> None:
+    sizes = [f for f in SIZED if f.variant == variant and f.quantization == "QAT-Q4_0"]
+    computed = estimated_weights(CATALOG.variants[variant].architecture, "QAT-Q4_0")
+    assert computed.file_bytes == pytest.approx(sizes[0].size_bytes, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("variant", "gigabytes"), [("e2b", 1.53), ("e4b", 3.12), ("12b", 7.35), ("31b", 18.81)]
+)
+def test_a_token_reads_what_was_published(variant: str, gigabytes: float) -> None:
+    architecture = CATALOG.variants[variant].architecture
+    file = next(f for f in SIZED if f.variant == variant and f.quantization == "UD-Q4_K_XL")
+    weights = estimated_weights(architecture, "UD-Q4_K_XL", file.size_bytes)
+    assert read_bytes_per_token(architecture, weights) / 1e9 == pytest.approx(gigabytes, rel=0.06)
+
+
+def test_the_mixture_reads_a_fraction_of_itself() -> None:
+    architecture = CATALOG.variants["26b"].architecture
+    weights = estimated_weights(architecture, "QAT-Q4_0")
+    assert read_bytes_per_token(architecture, weights) < 0.2 * weights.file_bytes
+    assert read_elements_per_token(architecture) / 1e9 == pytest.approx(3.8, rel=0.03)
+
+
+def test_what_a_cpu_rearranges_depends_on_its_instructions() -> None:
+    architecture = CATALOG.variants["e4b"].architecture
+    weights = estimated_weights(architecture, "Q8_0")
+    x86 = Processor("", 4, 4, 4.0, frozenset({"avx2"}))
+    arm = Processor("", 4, 4, 4.0, frozenset({"neon", "dotprod"}))
+    old = Processor("", 4, 4, 4.0, frozenset({"sse3"}))
+    assert repacked_bytes(weights, repacked_types(x86)) == 0
+    assert repacked_bytes(weights, repacked_types(arm)) > 0.9 * weights.block_bytes
+    assert repacked_types(old) == frozenset()
+
+
+@pytest.mark.parametrize("variant", ["e2b", "26b"])
+def test_a_files_own_list_agrees_with_its_label(variant: str, tmp_path: Path) -> None:
+    pytest.importorskip("gguf")
+    from scripts.full_size_gguf import write_full_size
+
+    architecture = CATALOG.variants[variant].architecture
+    path = tmp_path / "model.gguf"
+    size = write_full_size(path, architecture, "Q4_K_M")
+    with path.open("rb") as file:
+        header = read_header(file)
+    assert header.file_size_bytes == size == path.stat().st_size
+    own = weights_from_header(architecture, [header], size)
+    label = estimated_weights(architecture, "Q4_K_M")
+    assert own.confirmed
+    assert own.per_layer_embedding_bytes == label.per_layer_embedding_bytes
+    assert own.token_embedding_bytes == label.token_embedding_bytes
+    assert own.layer_bytes == label.layer_bytes
+    assert own.matrix_types == label.matrix_types
+    assert own.expert_bytes == label.expert_bytes
