@@ -81,9 +81,7 @@ def _machine_group(machine: Machine) -> Iterator[Check]:
     detail = f"main memory is read at {rate} ({machine.bandwidth.basis.value})"
     guessed = machine.bandwidth.basis is Basis.GUESS
     yield Check("memory-bandwidth", Status.WARN if guessed else Status.OK, detail)
-    for finding in machine.findings:
-        if finding.kind is FindingKind.BROKEN and _group_of(finding.probe) == "machine":
-            yield Check(finding.probe, Status.WARN, finding.detail, finding.hint)
+    yield from _broken(machine, "machine")
 
 
 _GPU_PROBES = frozenset({"nvidia-smi", "amdgpu", "intel-gpu", "gpus", "system_profiler", "rocm"})
@@ -94,6 +92,14 @@ def _group_of(probe: str) -> str:
     if probe in _GPU_PROBES:
         return "gpu"
     return "power" if probe in _POWER_PROBES else "machine"
+
+
+def _broken(machine: Machine, group: str) -> Iterator[Check]:
+    """List the probes of a group that found something broken, or are broken themselves."""
+    for finding in machine.findings:
+        if finding.kind is FindingKind.BROKEN and _group_of(finding.probe) == group:
+            detail = finding.detail or finding.kind.value
+            yield Check(finding.probe, Status.WARN, detail, finding.hint, group)
 
 
 def _processor(machine: Machine) -> Check:
@@ -228,13 +234,8 @@ def _swap(machine: Machine) -> Check:
 def _gpu_group(machine: Machine) -> Iterator[Check]:
     for index, gpu in enumerate(machine.gpus):
         yield _gpu(machine, gpu, index)
-    broken = [
-        finding
-        for finding in machine.findings
-        if finding.kind is FindingKind.BROKEN and _group_of(finding.probe) == "gpu"
-    ]
-    for finding in broken:
-        yield Check(finding.probe, Status.WARN, finding.detail, finding.hint, "gpu")
+    broken = tuple(_broken(machine, "gpu"))
+    yield from broken
     if not machine.gpus and not broken:
         yield Check("gpu", Status.SKIP, "none found: models run on the CPU", "", "gpu")
 
@@ -392,9 +393,7 @@ def _power_group(machine: Machine) -> Iterator[Check]:
             detail += f", slowed by heat {machine.thermal.throttle_count} times since the start"
         hint = "let it cool: heat slows it down" if hottest >= 90 else ""
         yield Check("heat", Status.WARN if hint else Status.OK, detail, hint, "power")
-    for finding in machine.findings:
-        if finding.kind is FindingKind.BROKEN and _group_of(finding.probe) == "power":
-            yield Check(finding.probe, Status.WARN, finding.detail, finding.hint, "power")
+    yield from _broken(machine, "power")
 
 
 def _power(machine: Machine) -> Check:

@@ -12,6 +12,7 @@ from importlib.resources import files
 from setup_manager.units import GIB
 
 _TOKEN = re.compile(r"[a-z]+|[0-9]+")
+_MARKS = re.compile(r"\((?:r|tm)\)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ def _bytes_per_second(entry: dict[str, float]) -> float:
 
 
 def _tokens(name: str) -> tuple[str, ...]:
-    return tuple(_TOKEN.findall(name.lower()))
+    return tuple(_TOKEN.findall(_MARKS.sub(" ", name.lower())))
 
 
 def gpu_bandwidth(

@@ -15,6 +15,9 @@ RELEASED = 1_775_001_600.0
 
 _PROXY_NAMES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 
+_DOCKER_GROUP = re.compile(r"/docker[/-][0-9a-f]")
+"""``/docker/<id>`` on v1, ``/system.slice/docker-<id>.scope`` under systemd."""
+
 _HYPERVISORS = (
     # DMI vendor or product → name. Source: systemd-detect-virt(1).
     ("KVM", "kvm"), ("QEMU", "qemu"), ("VMware", "vmware"), ("VirtualBox", "virtualbox"),
@@ -45,7 +48,7 @@ def container_kind(system: System, proc_version: str) -> str:
         return "kubernetes"
     if system.exists("/run/.containerenv") or first == "podman" or "/libpod" in groups:
         return "podman"
-    if system.exists("/.dockerenv") or first == "docker" or "/docker" in groups:
+    if system.exists("/.dockerenv") or first == "docker" or _DOCKER_GROUP.search(groups):
         desktop = "linuxkit" in proc_version or wsl_version(proc_version) > 0
         return "docker-desktop" if desktop else "docker"
     if first.startswith("lxc") or re.search(r"/lxc[./]", groups) or _has_lxcfs(system):
