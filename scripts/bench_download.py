@@ -108,7 +108,9 @@ def write_certificate(folder: Path) -> tuple[Path, Path]:
     return public, private
 
 
-def serve(path: Path, pair: tuple[Path, Path] | None, report: multiprocessing.Queue[Served]) -> None:
+def serve(
+    path: Path, pair: tuple[Path, Path] | None, report: multiprocessing.Queue[Served]
+) -> None:
     """Run the hub until the process is ended."""
     tls = None
     if pair is not None:

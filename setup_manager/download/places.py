@@ -54,10 +54,12 @@ class Origin:
     Attributes:
         endpoint: Base URL, e.g. ``"https://huggingface.co"``.
         token: Bearer token for exactly this scheme, host and port, or None.
+        file_url: Where the file is asked for, on a server that is no hub; None for the hub's form.
     """
 
     endpoint: str
     token: str | None = None
+    file_url: str | None = None
 
     def __repr__(self) -> str:
         """Show the endpoint only: a token must never reach a log."""

@@ -133,7 +133,8 @@ class Source:
             return address
 
     def _locate(self) -> Located:
-        url = resolve_url(self._origin.endpoint, self._artifact)
+        origin = self._origin
+        url = origin.file_url or resolve_url(origin.endpoint, self._artifact)
         for _ in range(_HOPS):
             found = self._ask(url)
             if isinstance(found, Located):
