@@ -9,14 +9,14 @@ from __future__ import annotations
 import errno
 import random
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Protocol
 
-from setup_manager.catalog.artifact import Artifact
+from setup_manager.download.adopt import adopt
 from setup_manager.download.chunks import chunk_size
+from setup_manager.download.options import DownloadOptions
 from setup_manager.download.places import Layout
 from setup_manager.download.store import FileBusyError, FileClaim
 from setup_manager.download.verified import VerifiedFile
@@ -28,30 +28,6 @@ from setup_manager.recover.sample import Proof, RangeReader, prove
 from setup_manager.recover.whole import install_whole
 
 _STORES = frozenset({"the hub cache", "Ollama"})
-
-
-class Adopter(Protocol):
-    """The download engine's way in for bytes of another tool's file."""
-
-    def adopt(
-        self,
-        artifact: Artifact,
-        source: Path,
-        spans: Sequence[tuple[int, int]],
-        shift_bytes: int = 0,
-    ) -> int:
-        """Copy spans of the artifact from a file into its partial and journal them as adopted.
-
-        Args:
-            artifact: What the spans belong to.
-            source: The other tool's file.
-            spans: Whole chunks as (start, end) in the artifact.
-            shift_bytes: How much further back the bytes lie in the artifact than in `source`.
-
-        Returns:
-            Bytes that were copied; chunks that are there already are left as they are.
-        """
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +63,7 @@ class TakeOver:
     Attributes:
         layout: Where content goes.
         reader: The hub, to compare with.
-        adopter: The download engine.
-        checks_dir: Where check values of installed files are kept, or None for nowhere.
+        options: Of the download that fetches the rest.
         move: Remove what was taken over, unless other programs still use it.
         cancel: Ends it early.
         rng: Chooses the places that are compared.
@@ -96,8 +71,7 @@ class TakeOver:
 
     layout: Layout
     reader: RangeReader
-    adopter: Adopter
-    checks_dir: Path | None = None
+    options: DownloadOptions = field(default_factory=DownloadOptions)
     move: bool = False
     cancel: threading.Event = field(default_factory=threading.Event)
     rng: random.Random = field(default_factory=random.SystemRandom)
@@ -138,7 +112,7 @@ class TakeOver:
                     artifact,
                     places,
                     chunk_bytes=chunk_size(artifact.size_bytes),
-                    checks_dir=self.checks_dir,
+                    checks_dir=self.options.checks_dir,
                     cancel=self.cancel,
                 )
                 if problem is not None:
@@ -166,9 +140,7 @@ class TakeOver:
             problem = _why_not(offer, proof)
             if problem is not None:
                 return sampled.and_then(Outcome(notes=(f"{path}: {problem}",))), ()
-            adopted = self.adopter.adopt(
-                offer.artifact, path, offer.grid.runs(chunks), offer.match.shift_bytes
-            )
+            adopted = self._copy(offer, chunks)
         except OSError as problem:
             return Outcome(notes=(_told(problem, path),)), ()
         self._finish(offer)
@@ -180,6 +152,17 @@ class TakeOver:
         with offer.open() as content:
             full = tuple(n for n in offer.chunks if not content.has_zero_block(offer.grid.span(n)))
             return prove(content, offer.artifact, offer.grid, full, self.reader, rng=self.rng)
+
+    def _copy(self, offer: Offer, chunks: tuple[int, ...]) -> int:
+        return adopt(
+            offer.artifact,
+            self.layout,
+            offer.leftover.path,
+            offer.grid.runs(chunks),
+            self.options,
+            self.cancel,
+            shift_bytes=offer.match.shift_bytes,
+        )
 
     def _finish(self, offer: Offer) -> None:
         if self.move and may_be_removed(offer):

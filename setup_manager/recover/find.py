@@ -8,7 +8,15 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from setup_manager.recover import aria2, browser, hugging_face, llama_cpp, ollama, plain
+from setup_manager.recover import (
+    aria2,
+    browser,
+    hugging_face,
+    llama_cpp,
+    model_folders,
+    ollama,
+    plain,
+)
 from setup_manager.recover.leftover import Claims, Leftover, Stamp, Trace
 
 _OWN_MARK = ".gemma-setup."
@@ -80,8 +88,9 @@ def recognise(folder: Path, name: str, siblings: Collection[str]) -> Trace | Non
         or llama_cpp.recognise(name)
         or ollama.recognise(name, siblings)
         or aria2.recognise(name, siblings)
-        or plain.recognise(folder, name)
+        or model_folders.recognise(folder, name)
         or browser.recognise(folder.name, name)
+        or plain.recognise(name)
     )
 
 

@@ -118,6 +118,17 @@ def _header(path: Path) -> tuple[Header | None, str | None]:
             return None, None
 
 
+def cannot_be(leftover: Leftover, file: Artifact | CatalogFile) -> bool:
+    """Say without reading it that a leftover is of no use for a file."""
+    if leftover.trace.sha256 is not None and leftover.trace.sha256 == file.sha256:
+        return False
+    claimed = leftover.claims.size_bytes if leftover.claims else None
+    length = claimed or (leftover.size_bytes if leftover.trace.finished else 0)
+    if file.size_bytes is None or length == 0:
+        return False
+    return length > file.size_bytes + _REUPLOAD_DIFFERENCE_BYTES
+
+
 def match(identity: Identity, file: Artifact | CatalogFile) -> Match | None:
     """Say why a leftover may be a file, or None if it cannot be that file."""
     if identity.why_no_gguf is not None:
@@ -135,7 +146,8 @@ def _evidence(identity: Identity, file: Artifact | CatalogFile) -> Evidence | No
     if size is None:
         return Evidence.NAME if identity.may_be_named(file.path) else None
     if identity.size_bytes is not None:
-        if identity.size_bytes != size or identity.length_bytes > size:
+        # It may be longer: two writers to one part have made it so. What is beyond is ignored.
+        if identity.size_bytes != size:
             return None
         return Evidence.LAYOUT if identity.header is not None else Evidence.SIZE
     if identity.length_bytes == size:

@@ -10,7 +10,14 @@ from setup_manager.catalog.artifact import Artifact
 from setup_manager.recover.busy import why_busy
 from setup_manager.recover.content import Grid, LeftoverContent
 from setup_manager.recover.find import Findings, WalkLimits, find_leftovers
-from setup_manager.recover.identify import Evidence, Identity, Match, match, read_identity
+from setup_manager.recover.identify import (
+    Evidence,
+    Identity,
+    Match,
+    cannot_be,
+    match,
+    read_identity,
+)
 from setup_manager.recover.leftover import Leftover
 from setup_manager.recover.spans import length
 from setup_manager.units import MIB, format_size
@@ -95,6 +102,8 @@ def weigh(
     Raises:
         OSError: If the leftover cannot be read.
     """
+    if cannot_be(leftover, artifact):
+        return None
     identity = identity or read_identity(leftover)
     found = match(identity, artifact)
     if found is None:
@@ -142,5 +151,11 @@ def offers_for(
             continue  # it went away, or may not be read: then it is no help
         if offer is not None:
             offers.append(offer)
-    offers.sort(key=lambda o: (o.complete, o.match.evidence, o.usable_bytes), reverse=True)
-    return tuple(offers)
+    return best_first(offers)
+
+
+def best_first(offers: Iterable[Offer]) -> tuple[Offer, ...]:
+    """Sort the offers for one file: whole files, then by evidence, then by what they hold."""
+    return tuple(
+        sorted(offers, key=lambda o: (o.complete, o.match.evidence, o.usable_bytes), reverse=True)
+    )

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
 from setup_manager.catalog.artifact import Artifact
 from setup_manager.catalog.variant import Catalog, CatalogFile
+from setup_manager.download.places import Layout
 from setup_manager.recover.busy import why_busy
 from setup_manager.recover.identify import Evidence, Identity, candidates, read_identity
 from setup_manager.recover.leftover import Leftover
-from setup_manager.recover.offer import Offer, weigh
+from setup_manager.recover.offer import Offer, best_first, weigh
 from setup_manager.units import format_size
 
 _ARCHITECTURES = ("gemma4", "gemma4-assistant")
@@ -79,6 +80,7 @@ def survey(
     resolve: Callable[[CatalogFile], Artifact | None],
     written: frozenset[tuple[int, int]],
     *,
+    layout: Layout | None = None,
     named: frozenset[Path] = frozenset(),
 ) -> tuple[Finding, ...]:
     """Say of each leftover what it is and what will be done with it.
@@ -89,6 +91,7 @@ def survey(
         resolve: Makes the artifact of a file of the catalogue, asking the hub where it is not
             pinned; None where it cannot.
         written: Files that are being written, from `busy.open_for_writing`.
+        layout: Where installed files are: those are passed over, and leftovers of them left alone.
         named: Files that the user named: reported even where they are nothing of ours.
 
     Returns:
@@ -97,11 +100,35 @@ def survey(
     findings = []
     for leftover in leftovers:
         finding = _finding(leftover, catalog, resolve, written)
+        if finding is not None and layout is not None:
+            finding = _unless_installed(finding, layout)
         if finding is not None:
             findings.append(finding)
         elif leftover.path in named:
             findings.append(Finding(leftover, Action.LEAVE, "it is no file of the catalogue"))
     return tuple(findings)
+
+
+def by_artifact(findings: Iterable[Finding]) -> dict[Artifact, tuple[Offer, ...]]:
+    """Gather what can be used for each file, the best first, as `TakeOver.use` takes it."""
+    offers: dict[Artifact, list[Offer]] = {}
+    for finding in findings:
+        if finding.offer is not None and finding.action is not Action.LEAVE:
+            offers.setdefault(finding.offer.artifact, []).append(finding.offer)
+    return {artifact: best_first(of_file) for artifact, of_file in offers.items()}
+
+
+def _unless_installed(finding: Finding, layout: Layout) -> Finding | None:
+    """Leave a leftover alone whose file is here; None if it is that very file."""
+    if finding.offer is None:
+        return finding
+    visible = layout.places(finding.offer.artifact).visible
+    if not visible.is_file() or visible.stat().st_size != finding.offer.artifact.size_bytes:
+        return finding
+    if visible.samefile(finding.leftover.path):
+        return None
+    reason = f"{finding.offer.artifact.name} is here already: {visible}"
+    return replace(finding, action=Action.LEAVE, reason=reason)
 
 
 def pinned_only(file: CatalogFile) -> Artifact | None:

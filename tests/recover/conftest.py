@@ -23,7 +23,6 @@ from setup_manager.recover.hub_reader import HubReader
 from setup_manager.recover.offer import Offer, found_for
 from setup_manager.rehearsal.loopback import LoopbackHub
 from tests.gguf.files import write_model
-from tests.recover.partials import PartialAdopter
 
 LIMITS = WalkLimits(smallest_bytes=1)
 
@@ -57,6 +56,10 @@ class Bench:
     def layout(self) -> PlainFolderLayout:
         return PlainFolderLayout(self.home / "models")
 
+    @property
+    def options(self) -> DownloadOptions:
+        return DownloadOptions(connections=2, checks_dir=self.home / "checks", wait=False)
+
     def offers(self, folder: Path) -> tuple[Offer, ...]:
         return found_for(self.artifact, [folder], limits=LIMITS)
 
@@ -67,8 +70,7 @@ class Bench:
             take = TakeOver(
                 self.layout,
                 reader,
-                PartialAdopter(self.layout),
-                checks_dir=self.home / "checks",
+                self.options,
                 move=move,
                 rng=random.Random(seed),
             )
@@ -77,9 +79,8 @@ class Bench:
             transport.close()
 
     def fetch(self) -> VerifiedFile:
-        options = DownloadOptions(connections=2, checks_dir=self.home / "checks")
         job = FileJob(self.artifact, (Origin(self.hub.endpoint),))
-        (file,) = fetch([job], self.layout, options)
+        (file,) = fetch([job], self.layout, self.options)
         return file
 
     def recover(self, folder: Path, *, move: bool = False) -> tuple[Outcome, VerifiedFile, int]:

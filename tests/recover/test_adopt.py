@@ -25,7 +25,6 @@ from setup_manager.rehearsal.faults import always, first, reset_after, status
 from setup_manager.rehearsal.loopback import LoopbackHub
 from setup_manager.units import MIB
 from tests.recover.conftest import LIMITS, Bench
-from tests.recover.partials import PartialAdopter
 
 
 @pytest.fixture
@@ -108,9 +107,7 @@ def hub_cache_take(hub: LoopbackHub, artifact: Artifact, cache: Path) -> Path:
     layout = HubCacheLayout(cache)
     transport = HttpTransport(NetworkOptions())
     reader = HubReader([Origin(hub.endpoint)], transport)
-    outcome = TakeOver(layout, reader, PartialAdopter(layout)).use(
-        found_for(artifact, [cache], limits=LIMITS)
-    )
+    outcome = TakeOver(layout, reader).use(found_for(artifact, [cache], limits=LIMITS))
     transport.close()
     assert outcome.verified is not None
     return outcome.verified.path
@@ -204,7 +201,7 @@ def test_the_rest_comes_into_the_hub_cache_too(
     layout = HubCacheLayout(tmp_path / "hub")
     origin = Origin(hub.endpoint)
     transport = HttpTransport(NetworkOptions())
-    take = TakeOver(layout, HubReader([origin], transport), PartialAdopter(layout))
+    take = TakeOver(layout, HubReader([origin], transport))
     outcome = take.use(found_for(artifact, [folder], limits=LIMITS))
     transport.close()
     (file,) = fetch([FileJob(artifact, (origin,))], layout, DownloadOptions(connections=2))

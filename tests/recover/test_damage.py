@@ -144,12 +144,14 @@ def test_a_torn_end_is_cut_off_by_the_sample_at_it(model: Path, folder: Path, be
     assert served < bench.artifact.size_bytes - 27 * MIB + outcome.sampled_bytes + 4096
 
 
+@pytest.mark.parametrize("name", ["DIGEST.incomplete", f"{FILE}.part"])
 def test_a_part_with_too_many_bytes_is_used_as_far_as_the_file_goes(
-    model: Path, folder: Path, bench: Bench
+    model: Path, folder: Path, bench: Bench, name: str
 ) -> None:
     # What two clients leave that append to one part.
-    name = f"{bench.artifact.sha256}.incomplete"
-    (folder / name).write_bytes(model.read_bytes() + b"more" * 5000)
+    (folder / name.replace("DIGEST", bench.artifact.sha256)).write_bytes(
+        model.read_bytes() + b"more" * 5000
+    )
     outcome, got, served = bench.recover(folder)
     assert digest(got.path) == bench.artifact.sha256
     assert outcome.adopted_bytes == bench.artifact.size_bytes

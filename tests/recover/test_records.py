@@ -10,7 +10,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from setup_manager.recover import aria2, browser, hugging_face, llama_cpp, ollama, plain
+from setup_manager.recover import (
+    aria2,
+    browser,
+    hugging_face,
+    llama_cpp,
+    model_folders,
+    ollama,
+    plain,
+)
 from setup_manager.recover.find import recognise
 from setup_manager.recover.leftover import Trace
 from setup_manager.recover.spans import Span
@@ -62,6 +70,7 @@ def trace_of(name: str, folder: PurePath = FOLDER, siblings: tuple[str, ...] = (
         ("M.GGUF", "/d", "another tool", "M.GGUF", True, None),
         ("m.gguf", "/h/.lmstudio/models/o/n", "LM Studio", "m.gguf", True, None),
         ("downloading_m.gguf.part", "/h/.lmstudio/models/o", "LM Studio", "m.gguf", False, None),
+        ("m.gguf.part", "/h/.lmstudio/models/o/n", "LM Studio", "m.gguf", False, None),
         ("model.gguf.tmp", "/h/Jan/data/llamacpp/models/x", "Jan", "model.gguf", False, None),
     ],
 )
@@ -96,7 +105,7 @@ def test_what_is_ours_or_nobodys_is_passed_over(name: str) -> None:
 def test_a_file_inside_safaris_download_folder_is_found() -> None:
     trace = trace_of("m.gguf", PurePath("/d/m.gguf.download"))
     assert trace is not None
-    assert trace.file_name == "m.gguf"
+    assert (trace.left_by, trace.file_name, trace.finished) == ("a browser", "m.gguf", False)
 
 
 def test_a_control_file_beside_it_makes_a_file_aria2s() -> None:
@@ -224,4 +233,5 @@ def test_any_name_is_taken_without_complaint(name: str) -> None:
     hugging_face.recognise(name, name)
     llama_cpp.recognise(name)
     browser.recognise(name, name)
-    plain.recognise(PurePath(name), name)
+    model_folders.recognise(PurePath("Jan") / "x", name)
+    plain.recognise(name)

@@ -11,8 +11,9 @@ import pytest
 from scripts.make_leftovers import FILE, REPOSITORY
 from setup_manager.catalog.artifact import Artifact, Role
 from setup_manager.catalog.variant import Catalog, CatalogFile
+from setup_manager.hub.layout import PlainFolderLayout
 from setup_manager.recover.find import find_leftovers
-from setup_manager.recover.survey import Action, Finding, pinned_only, survey
+from setup_manager.recover.survey import Action, Finding, by_artifact, pinned_only, survey
 from setup_manager.units import MIB
 from tests.gguf.files import write_model
 from tests.recover.conftest import LIMITS
@@ -132,3 +133,30 @@ def test_a_file_that_is_being_written_is_left_alone(
     (finding,) = survey(leftovers, catalog, pinned_only, busy)
     assert finding.action is Action.LEAVE
     assert "open for writing" in finding.reason
+
+
+def test_what_is_installed_is_passed_over_and_its_leftovers_are_left_alone(
+    model: Path, folder: Path, tmp_path: Path, catalog: Catalog, artifact: Artifact
+) -> None:
+    layout = PlainFolderLayout(tmp_path / "models")
+    installed = layout.places(artifact).visible
+    installed.parent.mkdir(parents=True)
+    shutil.copyfile(model, installed)
+    (folder / f"{FILE}.part").write_bytes(model.read_bytes()[: 20 * MIB])
+    leftovers = find_leftovers([folder, tmp_path / "models"], LIMITS).leftovers
+    assert len(leftovers) == 2
+    (finding,) = survey(leftovers, catalog, pinned_only, frozenset(), layout=layout)
+    assert finding.action is Action.LEAVE
+    assert "is here already" in finding.reason
+    assert by_artifact([finding]) == {}
+
+
+def test_offers_for_one_file_come_the_best_first(
+    model: Path, folder: Path, catalog: Catalog, artifact: Artifact
+) -> None:
+    content = model.read_bytes()
+    (folder / f"{FILE}.part").write_bytes(content[: 30 * MIB])
+    (folder / f"{artifact.sha256}.incomplete").write_bytes(content[: 10 * MIB])
+    (folder / "whole.gguf").write_bytes(content)
+    offers = by_artifact(seen(folder, catalog))[artifact]
+    assert [offer.usable_bytes // MIB for offer in offers] == [len(content) // MIB, 10, 30]
