@@ -6,6 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from setup_manager.fit.settings import Settings
+from setup_manager.units import MIB
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,8 @@ def start_options(settings: Settings, *, threads: int | None = None) -> StartOpt
         gpu_layers=settings.gpu_layers,
         ubatch=settings.ubatch,
         threads=threads,
+        cache_ram_mib=settings.prompt_cache_bytes // MIB,
+        context_checkpoints=settings.context_checkpoints,
         flash_attention=settings.flash_attention,
         unified_kv=settings.unified_kv,
     )

@@ -2,8 +2,8 @@
 
 `llama-server --models-preset FILE` then serves all of them, loading each when it is asked for. The
 format is what `common/preset.cpp` of llama.cpp b11434 reads: ``key = value`` with names of long
-flags; ``#`` and ``;`` begin a comment wherever they stand, and nothing can be escaped; an unknown key
-makes the server refuse the file; and a tag behind a colon in a section's name is rewritten.
+flags; ``#`` and ``;`` begin a comment wherever they stand, and nothing can be escaped; an unknown
+key makes the server refuse the file; and a tag behind a colon in a section's name is rewritten.
 """
 
 from __future__ import annotations

@@ -1,0 +1,283 @@
+"""llama.cpp builds that this tool installed: fetched, unpacked, checked, switched to, removed.
+
+A build becomes visible by one rename of a folder that was checked, so that a crash leaves either
+the old state or the new one, and a folder whose name says that it may go.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from setup_manager.catalog.artifact import Artifact
+from setup_manager.download.engine import fetch
+from setup_manager.download.events import Observer
+from setup_manager.download.options import DownloadOptions, NetworkOptions
+from setup_manager.download.places import FileJob, FilePlaces, Origin
+from setup_manager.download.transport import HttpTransport, Stream, TransportError
+from setup_manager.errors import DownloadFailedError, RuntimeMissingError
+from setup_manager.runtimes.base import RuntimeStatus
+from setup_manager.runtimes.llama_cpp import PROGRAM, inspect
+from setup_manager.runtimes.releases import (
+    RELEASES_URL,
+    REPOSITORY,
+    Asset,
+    Build,
+    Release,
+    read_releases,
+)
+from setup_manager.runtimes.unpack import unpack
+
+_LIST_BYTES = 16 * 1024**2
+_CURRENT = "current"
+_UNFINISHED = ".unfinished-"
+_NUMBER = re.compile(r"\d+")
+
+
+@dataclass(frozen=True, slots=True)
+class InstalledBuild:
+    """A build that is here.
+
+    Attributes:
+        name: Folder name: release tag and backend.
+        program: Its llama-server.
+        current: Whether it is the one that is used.
+    """
+
+    name: str
+    program: Path
+    current: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AssetLayout:
+    """Where archives lie while they come: one folder, under their own names.
+
+    Attributes:
+        root: The folder.
+    """
+
+    root: Path
+
+    def places(self, artifact: Artifact) -> FilePlaces:
+        """Name the paths of an archive; touches no disk."""
+        partial = self.root / f"{artifact.sha256}.gemma-setup.partial"
+        content = self.root / artifact.name
+        return FilePlaces(
+            partial=partial,
+            journal=partial.with_name(f"{partial.name}.journal"),
+            lock=partial.with_name(f"{partial.name}.lock"),
+            content=content,
+            visible=content,
+            root=self.root,
+        )
+
+    def publish(self, artifact: Artifact) -> Path:
+        """Return the path: an archive is its own name."""
+        return self.places(artifact).visible
+
+
+@dataclass(frozen=True, slots=True)
+class LlamaBuilds:
+    """The builds in one folder.
+
+    Attributes:
+        root: The folder; it need not be there yet.
+    """
+
+    root: Path
+
+    def installed(self) -> tuple[InstalledBuild, ...]:
+        """List the builds, the current one first, then the newest."""
+        current = self._current()
+        found = []
+        for folder in sorted(self._folders(), key=_age, reverse=True):
+            program = _program_in(folder)
+            if program is not None:
+                found.append(InstalledBuild(folder.name, program, folder.name == current))
+        return tuple(sorted(found, key=lambda build: not build.current))
+
+    def program_folders(self) -> tuple[Path, ...]:
+        """List the folders to look for llama-server in, for `llama_cpp.find`."""
+        return tuple(build.program.parent for build in self.installed())
+
+    def add(self, name: str, archives: Sequence[Path]) -> tuple[InstalledBuild, RuntimeStatus]:
+        """Unpack archives as a build, check that it runs, and make it the current one.
+
+        Args:
+            name: Its folder's name.
+            archives: Verified archives, unpacked in this order.
+
+        Raises:
+            UnsafeArchiveError: If an archive is not safe to unpack.
+            RuntimeMissingError: If what comes out does not run here or cannot run Gemma 4.
+        """
+        unfinished = self.root / f"{_UNFINISHED}{name}-{os.getpid()}"
+        try:
+            for archive in archives:
+                unpack(archive, unfinished)
+            status = _checked(name, unfinished)
+            final = self.root / name
+            if final.exists():
+                _discard(final)
+            unfinished.rename(final)
+        finally:
+            shutil.rmtree(unfinished, ignore_errors=True)
+        self._set_current(name)
+        program = final / Path(status.path).relative_to(unfinished)
+        return InstalledBuild(name, program, current=True), status
+
+    def remove(self, name: str) -> bool:
+        """Take a build out; the newest other one becomes the current one.
+
+        Returns:
+            Whether it was there.
+        """
+        if name not in {folder.name for folder in self._folders()}:
+            return False
+        _discard(self.root / name)
+        left = self.installed()
+        if left:
+            self._set_current(left[0].name)
+        else:
+            (self.root / _CURRENT).unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                self.root.rmdir()
+        return True
+
+    def leftovers(self) -> tuple[Path, ...]:
+        """List what an interrupted installation or removal left."""
+        if not self.root.is_dir():
+            return ()
+        return tuple(p for p in self.root.iterdir() if p.name.startswith(_UNFINISHED))
+
+    def _folders(self) -> list[Path]:
+        if not self.root.is_dir():
+            return []
+        return [p for p in self.root.iterdir() if p.is_dir() and not p.name.startswith(".")]
+
+    def _current(self) -> str:
+        try:
+            return (self.root / _CURRENT).read_text("utf-8").strip()
+        except OSError:
+            return ""
+
+    def _set_current(self, name: str) -> None:
+        temporary = self.root / f".{_CURRENT}-{os.getpid()}"
+        temporary.write_text(name, "utf-8")
+        temporary.replace(self.root / _CURRENT)
+
+
+def fetch_releases(network: NetworkOptions, url: str = RELEASES_URL) -> tuple[Release, ...]:
+    """Ask for the latest releases.
+
+    Args:
+        network: Proxies, certificates and time limits.
+        url: Address of the release list.
+
+    Raises:
+        DownloadFailedError: If it cannot be had.
+    """
+    transport = HttpTransport(network)
+    try:
+        stream = transport.request("GET", url, {"Accept": "application/vnd.github+json"})
+        text = _text_of(stream)
+    except TransportError as error:
+        raise _no_list(url, str(error)) from error
+    finally:
+        transport.close()
+    if stream.status != 200:
+        raise _no_list(url, f"HTTP {stream.status}: {text[:200]}")
+    try:
+        return read_releases(json.loads(text))
+    except (ValueError, RecursionError) as error:
+        raise _no_list(url, "the answer is no JSON") from error
+
+
+def install(
+    builds: LlamaBuilds,
+    build: Build,
+    network: NetworkOptions,
+    options: DownloadOptions | None = None,
+    observer: Observer = lambda _event: None,
+    cancel: threading.Event | None = None,
+) -> tuple[InstalledBuild, RuntimeStatus]:
+    """Fetch a build through the download engine, with the digests of the release, and add it.
+
+    An interrupted download goes on the next time; the archives go when the build is there.
+
+    Raises:
+        SetupError: As the download engine and `LlamaBuilds.add` raise.
+    """
+    layout = AssetLayout(builds.root / ".archives")
+    jobs = [_job(build.tag, asset) for asset in build.assets]
+    fetch(jobs, layout, options, observer, network, cancel)
+    paths = [layout.places(job.artifact).content for job in jobs]
+    added = builds.add(build.name, paths)
+    shutil.rmtree(layout.root, ignore_errors=True)
+    return added
+
+
+def _job(tag: str, asset: Asset) -> FileJob:
+    parts = urlsplit(asset.url)
+    artifact = Artifact(REPOSITORY, asset.name, tag, asset.size_bytes, asset.sha256)
+    origin = Origin(f"{parts.scheme}://{parts.netloc}", file_url=asset.url)
+    return FileJob(artifact, (origin,))
+
+
+def _checked(name: str, folder: Path) -> RuntimeStatus:
+    """Run what was unpacked: a build for newer system libraries fails here and not later."""
+    program = _program_in(folder)
+    status = inspect(program) if program is not None else None
+    if status is not None and status.gemma4:
+        return status
+    detail = status.detail if status is not None else f"there is no {PROGRAM} in it"
+    raise RuntimeMissingError(
+        f"The build {name} of llama.cpp does not run here.",
+        context=(detail,),
+        hint="The official builds for Linux need glibc 2.35 or later. Use the embedded engine "
+        "(--runtime embedded), or build llama.cpp yourself.",
+    )
+
+
+def _program_in(folder: Path) -> Path | None:
+    return next((path for path in sorted(folder.rglob(PROGRAM)) if path.is_file()), None)
+
+
+def _discard(folder: Path) -> None:
+    """Remove a folder so that no half of it is ever seen under its name."""
+    doomed = folder.with_name(f"{_UNFINISHED}{folder.name}-removed-{os.getpid()}")
+    folder.rename(doomed)
+    shutil.rmtree(doomed, ignore_errors=True)
+
+
+def _age(folder: Path) -> tuple[int, str]:
+    number = _NUMBER.search(folder.name)
+    return int(number[0]) if number else 0, folder.name
+
+
+def _text_of(stream: Stream) -> str:
+    body, block = bytearray(), bytearray(64 * 1024)
+    try:
+        while (count := stream.read_into(memoryview(block))) and len(body) < _LIST_BYTES:
+            body += block[:count]
+    finally:
+        stream.close()
+    return body.decode("utf-8", "replace")
+
+
+def _no_list(url: str, detail: str) -> DownloadFailedError:
+    return DownloadFailedError(
+        "The list of llama.cpp releases cannot be had.",
+        context=(url, detail),
+        hint="Try again later, or install llama.cpp in another way "
+        "(https://github.com/ggml-org/llama.cpp).",
+    )
