@@ -22,6 +22,7 @@ def memory_document(memory: MemoryUse) -> dict[str, Any]:
         "needed_bytes": memory.needed_bytes,
         "reclaimable_bytes": memory.reclaimable_bytes,
         "untouched_bytes": memory.untouched_bytes,
+        "growth_bytes": memory.growth_bytes,
         "gpu_layers": memory.gpu_layers,
         "devices": [
             {

@@ -361,6 +361,11 @@ def _weight_reasons(weights: WeightsFacts, use: MemoryUse, machine: Machine) -> 
     gpus = usable_gpus(machine)
     if gpus and gpus[0].unified and gpus[0].vendor is Vendor.APPLE:
         yield "the GPU uses the file where it lies in main memory: nothing is copied"
+    if use.growth_bytes:
+        yield (
+            f"Ollama's engine may keep up to {format_memory(use.growth_bytes)} more in main memory "
+            "over time (prompt cache and checkpoints); that cannot be capped from here"
+        )
     if not weights.confirmed:
         yield "the file's size is computed from its quantization, not confirmed by the hub"
 

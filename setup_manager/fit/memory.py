@@ -28,6 +28,10 @@ from setup_manager.units import MIB
 # The engine's own code, tables and threads, in main memory; measured, see README.
 PROGRAM_BYTES = {"llama.cpp": 90 * MIB, "ollama": 150 * MIB, "embedded": 160 * MIB}
 
+# llama-server's ceilings where nothing is said: --cache-ram 8192, --ctx-checkpoints 32.
+_DEFAULT_PROMPT_CACHE_BYTES = 8192 * MIB
+_DEFAULT_CHECKPOINTS = 32
+
 
 def memory_use(
     architecture: Architecture, weights: WeightsFacts, settings: Settings, machine: Machine
@@ -56,13 +60,30 @@ def memory_use(
 
 
 def _other_bytes(architecture: Architecture, settings: Settings) -> int:
-    """Main memory beside the model: the program, its prompt cache and its checkpoints."""
+    """Main memory beside the model: the program, its prompt cache and its checkpoints.
+
+    What Ollama keeps of the latter two cannot be set and counts as growth instead.
+    """
+    if settings.runtime == "ollama":
+        return PROGRAM_BYTES["ollama"]
     checkpoints = settings.context_checkpoints * settings.slots
     return (
         PROGRAM_BYTES[settings.runtime]
         + settings.prompt_cache_bytes
         + checkpoints * local_cache_bytes(architecture, settings)
     )
+
+
+def _growth_bytes(architecture: Architecture, settings: Settings) -> int:
+    """Give what Ollama's engine may add: it is started without caps on either.
+
+    Ollama passes no ``--cache-ram`` and no ``--ctx-checkpoints`` (llm/llama_server.go), so that
+    llama-server's own ceilings hold.
+    """
+    if settings.runtime != "ollama":
+        return 0
+    checkpoints = _DEFAULT_CHECKPOINTS * settings.slots * local_cache_bytes(architecture, settings)
+    return _DEFAULT_PROMPT_CACHE_BYTES + checkpoints
 
 
 def _projector_bytes(weights: WeightsFacts, settings: Settings) -> int:
@@ -97,6 +118,7 @@ def _on_cpu(
         untouched_bytes=untouched_compute_bytes(architecture, settings),
         gpu_layers=placement.gpu_layers,
         confirmed=weights.confirmed,
+        growth_bytes=_growth_bytes(architecture, settings),
     )
 
 
@@ -121,6 +143,7 @@ def _unified(
         reclaimable_bytes=min(weights.file_bytes, copies + weights.per_layer_embedding_bytes),
         gpu_layers=placement.gpu_layers,
         confirmed=weights.confirmed,
+        growth_bytes=_growth_bytes(architecture, settings),
     )
 
 
@@ -155,6 +178,7 @@ def _on_cards(
         ),
         gpu_layers=placement.gpu_layers,
         confirmed=weights.confirmed,
+        growth_bytes=_growth_bytes(architecture, settings),
         devices=tuple(
             DeviceUse(share.gpu.name, share.total_bytes, share.gpu.free_bytes, len(share.layers))
             for share in placement.devices

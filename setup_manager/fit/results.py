@@ -41,6 +41,8 @@ class MemoryUse:
             every sum and needs no memory.
         gpu_layers: Layers on the GPU in this computation.
         confirmed: False when the file's size is computed and not known.
+        growth_bytes: What the engine may take of main memory on top while it runs, by ceilings
+            that cannot be set from here; in no sum.
         devices: The cards in use, each with its share of ``vram_bytes``.
     """
 
@@ -55,6 +57,7 @@ class MemoryUse:
     untouched_bytes: int = 0
     gpu_layers: int = 0
     confirmed: bool = True
+    growth_bytes: int = 0
     devices: tuple[DeviceUse, ...] = ()
 
     @property

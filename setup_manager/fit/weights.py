@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 from setup_manager.catalog.variant import Architecture
 from setup_manager.fit.quantization import recipe_for, typed_tensors, weight_bytes
@@ -161,6 +161,7 @@ def _tensor_bytes(tensor: Tensor) -> int:
     return 2 * math.prod(tensor.shape) if size is None else size
 
 
+@lru_cache(maxsize=256)
 def estimated_weights(
     architecture: Architecture, quantization: str, file_bytes: int | None = None
 ) -> WeightsFacts:

@@ -176,3 +176,11 @@ def test_bad_settings_are_a_usage_error(settings: Settings) -> None:
         memory_use(E4B, E4B_WEIGHTS, settings, cpu_machine())
     assert caught.value.exit_code == 2
     assert caught.value.hint
+
+
+def test_what_ollama_may_grow_by_is_told_and_in_no_sum() -> None:
+    use = memory_use(E4B, E4B_WEIGHTS, Settings(8192, runtime="ollama"), cpu_machine())
+    ours = memory_use(E4B, E4B_WEIGHTS, Settings(8192), cpu_machine())
+    assert use.growth_bytes == 8192 * MIB + 32 * 40 * MIB
+    assert ours.growth_bytes == 0
+    assert use.total_bytes == use.ram_bytes

@@ -16,7 +16,7 @@ from setup_manager.fit.quality import Task
 from setup_manager.fit.recommend import Recommendation, Request, recommend
 from setup_manager.fit.results import Verdict
 from setup_manager.fit.settings import KvType, Preference, Settings
-from setup_manager.machine.facts import Machine, MemoryUser
+from setup_manager.machine.facts import Gpu, Machine, MemoryUser, Vendor
 from setup_manager.units import GIB
 
 from .machines import card, cpu_machine, mac
@@ -37,7 +37,7 @@ def ranked(machine: Machine, request: Request) -> Recommendation | None:
     vram=st.one_of(st.none(), st.floats(1, 30)),
     preference=st.sampled_from(list(Preference)),
 )
-@hypothesis_settings(deadline=None, max_examples=25)
+@hypothesis_settings(deadline=None, max_examples=15)
 def test_more_memory_never_makes_a_recommendation_worse(
     available: float, more: float, vram: float | None, preference: Preference
 ) -> None:
@@ -61,7 +61,7 @@ def test_more_memory_never_makes_a_recommendation_worse(
     vram=st.one_of(st.none(), st.floats(0.5, 30)),
     context=st.one_of(st.none(), st.integers(1, 262144)),
 )
-@hypothesis_settings(deadline=None, max_examples=25)
+@hypothesis_settings(deadline=None, max_examples=15)
 def test_nothing_recommended_exceeds_what_is_free(
     available: float, vram: float | None, context: int | None
 ) -> None:
@@ -202,3 +202,14 @@ def test_the_document_has_the_contracts_fields() -> None:
         assert set(choice["memory"]["by_place"]) == {"ram_bytes", "vram_bytes"}
         assert choice["speed"]["low"] <= choice["speed"]["tokens_per_second"]
         assert choice["verdict"] in ("fits", "tight", "no")
+
+
+def test_a_bios_carve_out_comes_on_top_of_main_memory() -> None:
+    gpu = Gpu(
+        Vendor.AMD, "Radeon 8060S", 110 * GIB, 108 * GIB, unified=True, driver="", source="test",
+        bandwidth_bytes_per_second=256e9, integrated=True, carve_out_bytes=96 * GIB,
+    )  # fmt: skip
+    machine = cpu_machine(24, 32, gpus=(gpu,))
+    found = recommend(CATALOG, machine, Request(preference=Preference.QUALITY))
+    assert found.choices[0].variant == "31b"
+    assert found.choices[0].memory.vram_bytes == 0
