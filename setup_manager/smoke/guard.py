@@ -26,7 +26,8 @@ class Reading:
     Attributes:
         at_seconds: On a monotonic clock.
         available_bytes: Memory to be had without swapping, container limits included.
-        capacity_bytes: What this process may use at most: the machine's memory or a limit.
+        capacity_bytes: What this process may use at most: the machine's memory or a limit; 0 if
+            memory cannot be read.
         pressure_percent: PSI ``some avg10``, None without PSI.
         swapped_in_pages: Pages read back from swap since boot, None if unknown.
         celsius: Hottest processor sensor, None if unknown.
@@ -98,6 +99,8 @@ def decide(readings: Sequence[Reading], limits: Limits, elapsed_seconds: float) 
 def _memory_reason(readings: Sequence[Reading], limits: Limits) -> str | None:
     """Look one interval ahead: a model that loads takes gigabytes a second."""
     now = readings[-1]
+    if now.capacity_bytes <= 0:
+        return None  # memory cannot be read here
     before = readings[-2] if len(readings) > 1 else now
     floor_bytes = limits.floor_bytes(now.capacity_bytes)
     fall_bytes = max(before.available_bytes - now.available_bytes, 0)

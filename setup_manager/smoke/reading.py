@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from setup_manager.machine.facts import Thermal
 from setup_manager.machine.probe.cgroup import read_memory_groups
+from setup_manager.machine.probe.live import live_memory, resident_bytes
 from setup_manager.machine.probe.memory import memory_within, parse_meminfo, parse_pressure
 from setup_manager.machine.probe.system import System
 from setup_manager.smoke.guard import Reading
@@ -14,51 +15,87 @@ from setup_manager.smoke.report import ProcessMemory
 from setup_manager.units import KIB
 
 _STAT_MAJOR_FAULTS = 9
+_HEAT_SECONDS = 1.0
 
 
 def machine_reader(
     system: System, thermal: Callable[[], Thermal] = Thermal
 ) -> Callable[[], Reading]:
-    """Return a function that reads the state of a Linux machine.
+    """Return a function that reads the state of a machine.
 
     Args:
-        system: Where its files are.
-        thermal: Reads temperature and throttling; without it heat is unknown.
+        system: Where its files are. Off Linux only memory is read, by psutil.
+        thermal: Reads temperature and throttling, asked once a second since sensors are slow;
+            without it heat is unknown.
     """
-
-    def read() -> Reading:
-        meminfo = parse_meminfo(system.read("/proc/meminfo") or "")
-        groups = read_memory_groups(system)
-        total, limit, available, _ = memory_within(meminfo, groups)
-        heat = thermal()
-        return Reading(
-            at_seconds=time.monotonic(),
-            available_bytes=available,
-            capacity_bytes=limit or total,
-            pressure_percent=parse_pressure(system.read("/proc/pressure/memory") or ""),
-            swapped_in_pages=_swapped_in(system.read("/proc/vmstat") or ""),
-            celsius=heat.hottest_celsius,
-            throttle_count=heat.throttle_count,
-        )
-
-    return read
+    heat = _OncePer(_HEAT_SECONDS, thermal)
+    read = _read_linux if system.platform.os == "linux" else _read_elsewhere
+    return lambda: read(system, heat())
 
 
 def process_reader(system: System) -> Callable[[int], ProcessMemory | None]:
-    """Return a function that reads the memory of a process from ``/proc/PID``."""
+    """Return a function that reads the memory of a process; off Linux only its resident size."""
+    if system.platform.os == "linux":
+        return lambda pid: _process_on_linux(system, pid)
+    return _process_elsewhere
 
-    def read(pid: int) -> ProcessMemory | None:
-        status = _status_fields(system.read(f"/proc/{pid}/status") or "")
-        if "VmRSS" not in status:
-            return None
-        return ProcessMemory(
-            peak_bytes=status.get("VmHWM", status["VmRSS"]),
-            anonymous_bytes=status.get("RssAnon", 0) + status.get("RssShmem", 0),
-            mapped_bytes=status.get("RssFile", 0),
-            major_faults=_major_faults(system.read(f"/proc/{pid}/stat") or ""),
-        )
 
-    return read
+class _OncePer:
+    """A reading that is taken at most once in some seconds."""
+
+    def __init__(self, seconds: float, read: Callable[[], Thermal]) -> None:
+        self._seconds = seconds
+        self._read = read
+        self._due = 0.0
+        self._last = Thermal()
+
+    def __call__(self) -> Thermal:
+        now = time.monotonic()
+        if now >= self._due:
+            self._last, self._due = self._read(), now + self._seconds
+        return self._last
+
+
+def _read_linux(system: System, heat: Thermal) -> Reading:
+    meminfo = parse_meminfo(system.read("/proc/meminfo") or "")
+    total, limit, available, _ = memory_within(meminfo, read_memory_groups(system))
+    return Reading(
+        at_seconds=time.monotonic(),
+        available_bytes=available,
+        capacity_bytes=limit or total,
+        pressure_percent=parse_pressure(system.read("/proc/pressure/memory") or ""),
+        swapped_in_pages=_swapped_in(system.read("/proc/vmstat") or ""),
+        celsius=heat.hottest_celsius,
+        throttle_count=heat.throttle_count,
+    )
+
+
+def _read_elsewhere(_: System, heat: Thermal) -> Reading:
+    available, total = live_memory()
+    return Reading(
+        at_seconds=time.monotonic(),
+        available_bytes=available,
+        capacity_bytes=total,
+        celsius=heat.hottest_celsius,
+        throttle_count=heat.throttle_count,
+    )
+
+
+def _process_on_linux(system: System, pid: int) -> ProcessMemory | None:
+    status = _status_fields(system.read(f"/proc/{pid}/status") or "")
+    if "VmRSS" not in status:
+        return None
+    return ProcessMemory(
+        peak_bytes=status.get("VmHWM", status["VmRSS"]),
+        anonymous_bytes=status.get("RssAnon", 0) + status.get("RssShmem", 0),
+        mapped_bytes=status.get("RssFile", 0),
+        major_faults=_major_faults(system.read(f"/proc/{pid}/stat") or ""),
+    )
+
+
+def _process_elsewhere(pid: int) -> ProcessMemory | None:
+    resident = resident_bytes(pid)
+    return None if resident is None else ProcessMemory(peak_bytes=resident)
 
 
 def _status_fields(text: str) -> dict[str, int]:

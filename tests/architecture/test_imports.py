@@ -50,6 +50,8 @@ PURE_MODULES = (
     "download/protocol.py",
     "smoke/judge.py",
 )
+# Started as processes of their own: there the command line is all they have.
+PROGRAMS = ("runtimes/embedded_child.py", "runtimes/tether.py")
 IMPURE = {"requests", "urllib3", "psutil", "subprocess", "click", "tqdm", "socket", "threading"}
 
 SOURCES = sorted(ROOT.rglob("*.py"))
@@ -107,7 +109,7 @@ def test_the_pure_core_imports_nothing_of_the_outside(path: Path) -> None:
 @pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_only_the_shell_prints_exits_or_reads_the_environment(path: Path) -> None:
     name = path.relative_to(ROOT).as_posix()
-    if package_of(path) in {"cli", "__main__"} or name == "runtimes/embedded_child.py":
+    if package_of(path) in {"cli", "__main__"} or name in PROGRAMS:
         pytest.skip("the shell, or a program of its own")
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):

@@ -83,8 +83,8 @@ def test_swapping_in_ends_it_and_old_swap_does_not() -> None:
 
 
 def test_what_cannot_be_read_ends_nothing() -> None:
-    blind = Reading(0.0, 8 * GIB, 16 * GIB)
-    assert decide(over_time(*[blind] * 10), LIMITS, 10.0) is None
+    for blind in (Reading(0.0, 8 * GIB, 16 * GIB), Reading(0.0, 0, 0)):
+        assert decide(over_time(*[blind] * 10), LIMITS, 10.0) is None
 
 
 @given(
@@ -112,8 +112,9 @@ def test_any_readings_give_a_decision_and_little_memory_always_ends_it(
         assert reason is not None
 
 
-def live_system() -> System:
-    return System(Path("/"), LocalCommands(os.environ), this_platform())
+def live_system(os_name: str = "linux") -> System:
+    here = replace(this_platform(), os=os_name)
+    return System(Path("/"), LocalCommands(os.environ), here)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
@@ -128,7 +129,29 @@ def test_this_machine_and_this_process_can_be_read() -> None:
 
 
 def test_a_process_that_is_gone_reads_as_none() -> None:
-    assert process_reader(live_system())(2**22 + 1) is None
+    for os_name in ("linux", "macos"):
+        assert process_reader(live_system(os_name))(2**22 + 1) is None
+
+
+def test_off_linux_memory_is_read_all_the_same() -> None:
+    reading = machine_reader(live_system("macos"))()
+    assert 0 < reading.available_bytes <= reading.capacity_bytes
+    assert decide([reading], LIMITS, 0.0) is None
+    memory = process_reader(live_system("windows"))(os.getpid())
+    assert memory is not None
+    assert memory.peak_bytes > 1_000_000
+
+
+def test_slow_sensors_are_asked_once_a_second() -> None:
+    asked: list[int] = []
+
+    def thermal() -> Thermal:
+        asked.append(1)
+        return Thermal(50.0)
+
+    read = machine_reader(live_system(), thermal)
+    assert {read().celsius for _ in range(20)} == {50.0}
+    assert len(asked) == 1
 
 
 def test_a_process_with_a_name_that_looks_like_fields_is_read(tmp_path: Path) -> None:
