@@ -14,6 +14,7 @@ from setup_manager.machine.probe.bandwidth import (
     Slice,
     bandwidth_from,
     best_rate,
+    buffer_bytes,
     measure_reading,
 )
 
@@ -75,6 +76,23 @@ def test_measuring_ends_in_time_and_gives_a_plausible_figure() -> None:
 
 def test_too_little_memory_is_not_measured() -> None:
     assert measure_reading(2, 20 * 1024**2) == 0.0
+
+
+MIB = 1024**2
+
+
+@pytest.mark.parametrize(
+    ("threads", "cache_mib", "size_mib"), [(1, 32, 96), (4, 8, 24), (16, 64, 12), (32, 256, 24)]
+)
+def test_buffers_outgrow_the_caches(threads: int, cache_mib: int, size_mib: int) -> None:
+    size = buffer_bytes(threads, 64 * 1024 * MIB, cache_mib * MIB)
+    assert size == size_mib * MIB
+    assert size * threads >= 3 * cache_mib * MIB
+
+
+def test_caches_too_large_for_the_memory_are_not_measured() -> None:
+    assert buffer_bytes(2, 256 * MIB, 32 * MIB) == 0
+    assert buffer_bytes(32, 1 << 40, 1024 * MIB) == 0
 
 
 def test_measured_figures_are_taken_and_rubbish_is_guessed() -> None:
