@@ -205,6 +205,21 @@ class DownloadingOptions:
     )
 
 
+def ollama_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options on how a model gets into Ollama."""
+    for option in (
+        click.option("--name", metavar="NAME", help="Name to register under with Ollama."),
+        click.option("--pull", is_flag=True, help="Let Ollama fetch the model by itself."),
+        click.option(
+            "--ollama-link",
+            is_flag=True,
+            help="Link the file into Ollama's store; no copy, undocumented.",
+        ),
+    ):
+        function = option(function)
+    return function
+
+
 OptionGroup = type[
     CommonOptions
     | WritingOptions

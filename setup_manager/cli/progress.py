@@ -225,7 +225,7 @@ def stage_line(terminal: Terminal, event: StageEvent) -> str:
     """Print a stage: its mark, name, detail and time."""
     mark = terminal.mark(_STAGE_MARKS[event.status])
     seconds = f" ({format_duration(event.seconds)})" if event.seconds >= 1 else ""
-    return f"{mark} {event.stage:<9} {event.detail}{terminal.styled(seconds, 'dim')}".rstrip()
+    return f"{mark} {event.stage:<10} {event.detail}{terminal.styled(seconds, 'dim')}".rstrip()
 
 
 def progress_words(event: DownloadEvent, width: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import shutil
 import sys
 import tempfile
 import threading
@@ -61,6 +62,15 @@ class Shell:
             self.terminal = replace(self.terminal, colour=False)
         if options.no_input or options.as_json:
             self.terminal = replace(self.terminal, can_ask=False)
+
+    @property
+    def program(self) -> str:
+        """How this program can be called again: by its name where that finds it."""
+        called = Path(sys.argv[0])
+        found = shutil.which("gemma-setup", path=self.environment.get("PATH", ""))
+        if called.name != "gemma-setup" or (found and Path(found).resolve() == called.resolve()):
+            return "gemma-setup"
+        return str(called)
 
     @property
     def os_name(self) -> str:

@@ -46,9 +46,10 @@ def find_runtimes(session: Session) -> tuple[RuntimeStatus, ...]:
     """Look for every runtime, side by side; none can hold up the others for long."""
     search_path = session.environment.get("PATH", "")
     home = session.home or Path("/")
+    builds = session.builds.program_folders()
     with ThreadPoolExecutor(3) as pool:
         searches = (
-            pool.submit(llama_cpp.find, search_path, home),
+            pool.submit(llama_cpp.find, search_path, home, builds),
             pool.submit(ollama.find, session.environment),
             pool.submit(embedded.find),
         )

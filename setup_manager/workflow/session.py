@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from setup_manager.catalog.load import load_catalog
 from setup_manager.catalog.variant import Catalog
+from setup_manager.runtimes.presets import Presets
 from setup_manager.state.inventory import Inventory
 from setup_manager.state.measurements import Measurements
 from setup_manager.state.paths import Paths
@@ -21,9 +22,11 @@ from setup_manager.workflow.events import Observer, Silence
 
 if TYPE_CHECKING:
     from setup_manager.download.options import DownloadOptions, NetworkOptions
-    from setup_manager.download.places import Layout, Origin
+    from setup_manager.download.places import Origin
+    from setup_manager.hub.layout import HubCacheLayout, PlainFolderLayout
     from setup_manager.hub.metadata import HubMetadata
     from setup_manager.machine.facts import Machine
+    from setup_manager.runtimes.llama_builds import LlamaBuilds
 
 DEFAULT_ENDPOINT = "https://huggingface.co"
 
@@ -115,8 +118,20 @@ class Session:
         }
         return read_machine(places=places, environment=self.environment)
 
+    @property
+    def presets(self) -> Presets:
+        """The preset file for llama-server's router mode."""
+        return Presets(self.paths.data.path / "llama.cpp" / "presets.ini")
+
+    @property
+    def builds(self) -> LlamaBuilds:
+        """The llama.cpp builds that this tool installed."""
+        from setup_manager.runtimes.llama_builds import LlamaBuilds
+
+        return LlamaBuilds(self.paths.data.path / "llama.cpp" / "builds")
+
     @cached_property
-    def layout(self) -> Layout:
+    def layout(self) -> HubCacheLayout | PlainFolderLayout:
         """How the models folder is laid out."""
         from setup_manager.hub.layout import HubCacheLayout, PlainFolderLayout
 
