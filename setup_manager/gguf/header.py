@@ -64,10 +64,9 @@ class HeaderLimits:
         kept_bytes: All strings that are kept, together.
         array_elements: Elements of one array.
         kept_elements: Arrays of numbers up to this length are kept, longer ones are counted.
-        nesting: Depth of arrays in arrays.
     """
 
-    header_bytes: int = 128 << 20
+    header_bytes: int = 64 << 20
     keys: int = 4096
     tensors: int = 32768
     key_bytes: int = 1024
@@ -76,7 +75,6 @@ class HeaderLimits:
     kept_bytes: int = 8 << 20
     array_elements: int = 8 << 20
     kept_elements: int = 1024
-    nesting: int = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,33 +237,27 @@ class _Parser:
             key = self._name("key", self._limits.key_bytes)
             if key in metadata:
                 raise GgufError(f"the key {key!r} is there twice")
-            metadata[key] = self._value(self._scalar(4), depth=0)
+            metadata[key] = self._value(self._scalar(4))
         return metadata
 
-    def _value(self, kind: int, depth: int) -> Value:
+    def _value(self, kind: int) -> Value:
         if kind == _STRING:
             return self._string()
         if kind == _ARRAY:
-            return self._array(depth)
+            return self._array()
         return self._number(kind)
 
-    def _array(self, depth: int) -> Value:
-        if depth >= self._limits.nesting:
-            raise GgufError(f"arrays are nested deeper than {self._limits.nesting}")
+    def _array(self) -> Value:
         kind = self._scalar(4)
-        minimum = {_STRING: 8, _ARRAY: 12}.get(kind) or _SCALAR_BYTES.get(kind)
+        if kind == _ARRAY:
+            raise GgufError("arrays are nested, which no runtime reads")  # gguf.cpp refuses them
+        minimum = 8 if kind == _STRING else _SCALAR_BYTES.get(kind)
         if minimum is None:
             raise GgufError(f"value type {kind} does not exist")
         count = self._count("array elements", self._limits.array_elements, minimum)
         if kind == _STRING:
             self._skip_strings(count)
-        elif kind == _ARRAY:
-            # Arrays of arrays are legal and nobody writes them: walk short ones, only count.
-            if count > self._limits.kept_elements:
-                raise GgufError(f"an array holds {count} arrays")
-            for _ in range(count):
-                self._array(depth + 1)
-        elif count <= self._limits.kept_elements and depth == 0:
+        elif count <= self._limits.kept_elements:
             self._keep(count * 8)
             return tuple(self._number(kind) for _ in range(count))
         else:
@@ -336,7 +328,8 @@ class _Parser:
     def _keep(self, size_bytes: int) -> None:
         self._kept += size_bytes
         if self._kept > self._limits.kept_bytes:
-            raise GgufError(f"its strings take more than {self._limits.kept_bytes} bytes")
+            limit = self._limits.kept_bytes
+            raise GgufError(f"its strings and short arrays take more than {limit} bytes")
 
     def _take(self, size: int) -> bytes:
         if len(self._window) - self._at < size:

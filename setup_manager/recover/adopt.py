@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import random
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -20,7 +20,7 @@ from setup_manager.download.options import DownloadOptions
 from setup_manager.download.places import Layout
 from setup_manager.download.store import FileBusyError, FileClaim
 from setup_manager.download.verified import VerifiedFile
-from setup_manager.errors import BusyError, InsufficientDiskError
+from setup_manager.errors import BusyError, InsufficientDiskError, InterruptedByUserError
 from setup_manager.recover.busy import has_changed
 from setup_manager.recover.identify import Evidence
 from setup_manager.recover.offer import Offer
@@ -66,6 +66,7 @@ class TakeOver:
         options: Of the download that fetches the rest.
         move: Remove what was taken over, unless other programs still use it.
         cancel: Ends it early.
+        tell: Told in a sentence what is being done; reading gigabytes takes a while.
         rng: Chooses the places that are compared.
     """
 
@@ -74,6 +75,7 @@ class TakeOver:
     options: DownloadOptions = field(default_factory=DownloadOptions)
     move: bool = False
     cancel: threading.Event = field(default_factory=threading.Event)
+    tell: Callable[[str], None] = lambda _sentence: None
     rng: random.Random = field(default_factory=random.SystemRandom)
 
     def use(self, offers: Iterable[Offer]) -> Outcome:
@@ -82,13 +84,13 @@ class TakeOver:
         Raises:
             BusyError: If another process of ours is at this file.
             InsufficientDiskError: If the disk is full.
+            InterruptedByUserError: If `cancel` was set.
             SetupError: If the hub cannot be read.
         """
         outcome = Outcome()
         taken: set[int] = set()
         for offer in offers:
-            if self.cancel.is_set():
-                break
+            self._check_cancel()
             if offer.complete:
                 outcome = outcome.and_then(self._use_whole(offer))
                 if outcome.verified is not None:
@@ -103,6 +105,7 @@ class TakeOver:
     def _use_whole(self, offer: Offer) -> Outcome:
         artifact, path = offer.artifact, offer.leftover.path
         places = self.layout.places(artifact)
+        self.tell(f"hashing {path}")
         try:
             with FileClaim(
                 places.lock, wait=False, on_wait=lambda: None, cancelled=self.cancel.is_set
@@ -115,6 +118,7 @@ class TakeOver:
                     checks_dir=self.options.checks_dir,
                     cancel=self.cancel,
                 )
+                self._check_cancel()
                 if problem is not None:
                     return Outcome(notes=(f"{path}: {problem}",))
                 visible = self.layout.publish(artifact)
@@ -133,6 +137,7 @@ class TakeOver:
 
     def _use_pieces(self, offer: Offer) -> tuple[Outcome, tuple[int, ...]]:
         path = offer.leftover.path
+        self.tell(f"comparing {path} with the hub")
         try:
             proof = self._prove(offer)
             sampled = Outcome(sampled_bytes=proof.sampled_bytes)
@@ -150,10 +155,17 @@ class TakeOver:
 
     def _prove(self, offer: Offer) -> Proof:
         with offer.open() as content:
-            full = tuple(n for n in offer.chunks if not content.has_zero_block(offer.grid.span(n)))
+            full = []
+            for number in offer.chunks:
+                self._check_cancel()
+                if not content.has_zero_block(offer.grid.span(number)):
+                    full.append(number)
             return prove(content, offer.artifact, offer.grid, full, self.reader, rng=self.rng)
 
     def _copy(self, offer: Offer, chunks: tuple[int, ...]) -> int:
+        self.tell(offer.sentence)
+        if self.move:
+            self._make_it_ours(offer)
         return adopt(
             offer.artifact,
             self.layout,
@@ -163,6 +175,24 @@ class TakeOver:
             self.cancel,
             shift_bytes=offer.match.shift_bytes,
         )
+
+    def _make_it_ours(self, offer: Offer) -> None:
+        """Let the leftover itself become the partial, which takes neither time nor space.
+
+        By a second name and not by renaming, so that after a crash it is still found.
+        """
+        places = self.layout.places(offer.artifact)
+        if may_be_removed(offer) and not offer.match.shift_bytes:
+            with suppress(OSError):  # there is a partial already, or it is another file system
+                places.partial.parent.mkdir(parents=True, exist_ok=True)
+                places.partial.hardlink_to(offer.leftover.path)
+
+    def _check_cancel(self) -> None:
+        if self.cancel.is_set():
+            raise InterruptedByUserError(
+                "Interrupted while a leftover was looked at; nothing is lost.",
+                hint="Run the same command again.",
+            )
 
     def _finish(self, offer: Offer) -> None:
         if self.move and may_be_removed(offer):
@@ -204,6 +234,6 @@ def _told(problem: OSError, path: Path) -> str:
         raise InsufficientDiskError(
             "The disk is full.",
             context=[f"{problem.filename or path}: {problem.strerror}"],
-            hint="Free some space and run it again.",
+            hint="Free some space, or take the leftover itself over with --move.",
         ) from problem
     return f"{path}: {problem.strerror or problem}"

@@ -14,6 +14,7 @@ from setup_manager.download.transport import Transport, TransportError
 from setup_manager.errors import DownloadFailedError
 
 _ATTEMPTS = 5
+_LONGEST_PAUSE_SECONDS = 4.0
 _MOST_SKIPPED_BYTES = 1 << 20
 
 
@@ -49,17 +50,17 @@ class HubReader:
         )
         reason = "there is no origin"
         for attempt in range(1, _ATTEMPTS + 1):
-            for source in sources:
-                if source.dropped is not None:
-                    reason = source.dropped.reason
-                    continue
+            fit = [source for source in sources if source.dropped is None]
+            for source in fit:
                 try:
                     return self._read(source, start, length)
                 except (SourceError, TransportError) as problem:
                     reason = str(problem)
+                    if isinstance(problem, TransportError) and problem.final:
+                        source.drop(problem.reason, problem.fault)
             if all(source.dropped is not None for source in sources):
                 break
-            time.sleep(min(backoff(attempt, self.options), 4.0))
+            time.sleep(min(backoff(attempt, self.options), _LONGEST_PAUSE_SECONDS))
         raise DownloadFailedError(
             f"{artifact.name} could not be compared with the hub.",
             context=[reason],

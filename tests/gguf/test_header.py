@@ -32,7 +32,6 @@ SMALL = header(
         entry("a.names", 9, array(8, 2, string("x") + string("yy"))),
         entry("a.pi", 6, struct.pack("<f", 3.5)),
         entry("a.low", 11, struct.pack("<q", -7)),
-        entry("a.nested", 9, array(9, 2, array(0, 2, b"ab") + array(0, 1, b"c"))),
     ],
     [tensor("one", (256, 3), 12, 0), tensor("two", (5,), 0, 448)],
 )
@@ -80,7 +79,6 @@ def test_values_of_every_kind_come_back() -> None:
         "a.names": LongArray(8, 2),
         "a.pi": 3.5,
         "a.low": -7,
-        "a.nested": LongArray(9, 2),
     }
     assert ours.quantization == "Q4_K_M"
     assert [t.size_bytes for t in ours.tensors] == [3 * 144, 20]
@@ -169,7 +167,6 @@ HOSTILE = {
     "an array of a type that is none": (header([entry("k", 9, array(77, 1, b"x"))], []), "type 77"),
     "a value of a type that is none": (header([entry("k", 13, b"x")], []), "type 13"),
     "arrays nested for ever": (header([entry("k", 9, array(9, 1, b"") * 999)], []), "nested"),
-    "an array of a million arrays": (header([entry("k", 9, array(9, 10**6, b""))], []), "arrays"),
     "a truth value of 2": (header([entry("k", 7, b"\x02")], []), "truth"),
     "a key twice": (header([entry("k", 0, b"a"), entry("k", 0, b"b")], []), "twice"),
     "a key that is no text": (header([entry(b"\xff\xfe", 0, b"a")], []), "UTF-8"),
@@ -189,7 +186,7 @@ HOSTILE = {
     ),
     "too many strings to keep": (
         header([entry(f"k{i}", 8, string("x" * 1_000_000)) for i in range(12)], []),
-        "strings take",
+        "strings and short arrays take",
     ),
 }
 

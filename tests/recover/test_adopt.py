@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 from pathlib import Path
+from threading import Event
 
 import pytest
 
@@ -14,8 +15,8 @@ from setup_manager.download.engine import fetch
 from setup_manager.download.options import DownloadOptions, NetworkOptions
 from setup_manager.download.places import FileJob, Origin
 from setup_manager.download.store import FileClaim
-from setup_manager.download.transport import HttpTransport
-from setup_manager.errors import BusyError, DownloadFailedError
+from setup_manager.download.transport import HttpTransport, NoTransport
+from setup_manager.errors import BusyError, DownloadFailedError, InterruptedByUserError
 from setup_manager.hub.layout import HubCacheLayout
 from setup_manager.recover.adopt import TakeOver
 from setup_manager.recover.find import find_leftovers
@@ -207,3 +208,52 @@ def test_the_rest_comes_into_the_hub_cache_too(
     (file,) = fetch([FileJob(artifact, (origin,))], layout, DownloadOptions(connections=2))
     assert file.reused_bytes == outcome.adopted_bytes == 40 * MIB
     assert file.fetched_bytes == artifact.size_bytes - 40 * MIB
+
+
+@pytest.mark.parametrize("name", [f"{FILE}.part", "sha256-DIGEST-partial"])
+def test_with_move_a_part_itself_becomes_the_partial(
+    model: Path, folder: Path, bench: Bench, name: str
+) -> None:
+    theirs = folder / name.replace("DIGEST", bench.artifact.sha256)
+    theirs.write_bytes(model.read_bytes()[: 20 * MIB])
+    inode = theirs.stat().st_ino
+    outcome = bench.take(bench.offers(folder), move=True)
+    partial = bench.layout.places(bench.artifact).partial
+    assert outcome.adopted_bytes == 20 * MIB
+    assert partial.stat().st_ino == inode, "no byte was copied"
+    assert list(folder.iterdir()) == []
+    file = bench.fetch()
+    assert file.reused_bytes == 20 * MIB
+    assert hashlib.sha256(file.path.read_bytes()).hexdigest() == bench.artifact.sha256
+
+
+def test_an_interruption_while_a_leftover_is_read_is_one(
+    model: Path, folder: Path, bench: Bench
+) -> None:
+    (folder / f"{FILE}.part").write_bytes(model.read_bytes()[: 20 * MIB])
+    transport = HttpTransport(NetworkOptions())
+    cancel, told = Event(), list[str]()
+
+    def interrupt(sentence: str) -> None:
+        told.append(sentence)
+        cancel.set()
+
+    reader = HubReader([Origin(bench.hub.endpoint)], transport)
+    take = TakeOver(bench.layout, reader, cancel=cancel, tell=interrupt)
+    with pytest.raises(InterruptedByUserError):
+        take.use(bench.offers(folder))
+    transport.close()
+    assert told == [f"comparing {folder / FILE}.part with the hub"]
+    assert bench.hub.requests == []
+
+
+def test_without_a_network_whole_files_can_be_taken_over_and_parts_cannot(
+    model: Path, folder: Path, bench: Bench
+) -> None:
+    (folder / f"{FILE}.part").write_bytes(model.read_bytes()[: 20 * MIB])
+    offline = NoTransport(NetworkOptions())
+    take = TakeOver(bench.layout, HubReader([Origin(bench.hub.endpoint)], offline))
+    with pytest.raises(DownloadFailedError):
+        take.use(bench.offers(folder))
+    shutil.copyfile(model, folder / FILE)
+    assert take.use(bench.offers(folder)).verified is not None
