@@ -134,7 +134,9 @@ def _wanted(
 
 def _copy_range(held: PartialFile, source: int, start: int, end: int, shift_bytes: int) -> int:
     """Copy one range; return the CRC-32 of its bytes, read from the source."""
-    shared = not shift_bytes and copy_range(source, held.descriptor, start, end - start)
+    shared = os.path.sameopenfile(source, held.descriptor) or (
+        not shift_bytes and copy_range(source, held.descriptor, start, end - start)
+    )
     buffer = memoryview(bytearray(min(MIB, end - start)))
     crc, position = 0, start
     while position < end:
