@@ -55,12 +55,9 @@ def compare(use: MemoryUse, machine: Machine, headroom_bytes: int) -> Fit:
 
 
 def available_bytes(use: MemoryUse, machine: Machine) -> int:
-    """Give the main memory that can be had; on unified memory what the GPU may use of it.
-
-    What the BIOS has set aside for an integrated GPU is no longer main memory and comes on top.
-    """
+    """Give the main memory that can be had; on unified memory what the GPU may use of it."""
     free = machine.memory.available_bytes
     gpus = usable_gpus(machine)
     if gpus and gpus[0].unified and use.gpu_layers:
-        return min(free + (gpus[0].carve_out_bytes or 0), gpus[0].free_bytes)
+        return min(free, gpus[0].free_bytes)
     return free

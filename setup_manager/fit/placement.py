@@ -26,6 +26,8 @@ PROJECTOR_FACTOR = 1.85
 # A GPU's own context: 150 to 300 MiB on CUDA by published logs; ROCm and Vulkan counted the same.
 CARD_CONTEXT_BYTES = 300 * MIB
 UNIFIED_CONTEXT_BYTES = 150 * MIB
+# An integrated GPU's own memory below this holds no model, only the screen.
+_WORTHWHILE_BYTES = 4096 * MIB
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +81,14 @@ class Placement:
 def usable_gpus(machine: Machine) -> tuple[Gpu, ...]:
     """Choose the GPUs that an engine would use.
 
-    Cards come before integrated GPUs. An integrated GPU counts when it is Apple's or NVIDIA's, or
-    its bandwidth is a known figure: others read the same memory at the same rate as the CPU and
-    most engines leave them alone.
+    Cards come before integrated GPUs. One to which the BIOS gave much memory of its own is a card
+    with slow memory. One that shares main memory counts when it is Apple's or NVIDIA's, or its
+    bandwidth is a known figure: others read the same memory at the same rate as the CPU and most
+    engines leave them alone.
     """
     cards = [gpu for gpu in machine.gpus if not gpu.unified and not gpu.integrated]
+    if not cards:
+        cards = [g for g in machine.gpus if not g.unified and g.free_bytes >= _WORTHWHILE_BYTES]
     if cards:
         best = max(cards, key=lambda gpu: gpu.free_bytes)
         same = [gpu for gpu in cards if gpu.vendor is best.vendor]

@@ -227,7 +227,7 @@ def gpu_family(gpu: Gpu) -> str:
 def _gpu_bandwidth(gpu: Gpu, machine: Machine) -> tuple[float, Basis]:
     if gpu.bandwidth_bytes_per_second is not None:
         return gpu.bandwidth_bytes_per_second, Basis.VENDOR
-    if gpu.unified:
+    if gpu.unified or gpu.integrated:
         return machine.bandwidth.bytes_per_second, machine.bandwidth.basis
     return UNKNOWN_CARD_BANDWIDTH, Basis.GUESS
 

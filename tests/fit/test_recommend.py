@@ -204,12 +204,21 @@ def test_the_document_has_the_contracts_fields() -> None:
         assert choice["verdict"] in ("fits", "tight", "no")
 
 
-def test_a_bios_carve_out_comes_on_top_of_main_memory() -> None:
+def test_memory_that_the_bios_gave_an_integrated_gpu_is_a_card() -> None:
     gpu = Gpu(
-        Vendor.AMD, "Radeon 8060S", 110 * GIB, 108 * GIB, unified=True, driver="", source="test",
+        Vendor.AMD, "Radeon 8060S", 96 * GIB, 95 * GIB, unified=False, driver="", source="test",
         bandwidth_bytes_per_second=256e9, integrated=True, carve_out_bytes=96 * GIB,
     )  # fmt: skip
     machine = cpu_machine(24, 32, gpus=(gpu,))
-    found = recommend(CATALOG, machine, Request(preference=Preference.QUALITY))
-    assert found.choices[0].variant == "31b"
-    assert found.choices[0].memory.vram_bytes == 0
+    best = recommend(CATALOG, machine, Request(preference=Preference.QUALITY)).choices[0]
+    assert best.variant == "31b"
+    assert best.memory.vram_bytes > 17 * GIB
+
+
+def test_the_screens_share_of_an_integrated_gpu_is_none() -> None:
+    gpu = Gpu(
+        Vendor.AMD, "Radeon Vega", 2 * GIB, 2 * GIB, unified=False, driver="", source="test",
+        integrated=True, carve_out_bytes=2 * GIB,
+    )  # fmt: skip
+    best = recommend(CATALOG, cpu_machine(24, 32, gpus=(gpu,))).choices[0]
+    assert best.memory.vram_bytes == 0
