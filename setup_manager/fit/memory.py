@@ -26,7 +26,7 @@ from setup_manager.machine.facts import Machine, Vendor
 from setup_manager.units import MIB
 
 # The engine's own code, tables and threads, in main memory; measured, see README.
-PROGRAM_BYTES = {"llama.cpp": 140 * MIB, "ollama": 200 * MIB, "embedded": 210 * MIB}
+PROGRAM_BYTES = {"llama.cpp": 140 * MIB, "ollama": 200 * MIB, "embedded": 160 * MIB}
 
 # llama-server's ceilings where nothing is said: --cache-ram 8192, --ctx-checkpoints 32.
 _DEFAULT_PROMPT_CACHE_BYTES = 8192 * MIB

@@ -5,7 +5,8 @@ memory is rejected with what is missing and what would make it fit; the rest is 
 quality points and speed:
 
 - quality:  points, and 8 less for every halving of the speed below 5 tokens a second
-- balanced: points, and 8 less for every halving below 20 tokens a second
+- balanced: points, and 8 less for every halving below 20 tokens a second; a tenth less for every
+  gigabyte to fetch, so that twice the download has to be worth it
 - speed:    half of the points, and 12 more for every doubling of the speed
 
 5 tokens a second is slow reading, 20 is faster than anybody reads. The context chosen when none is
@@ -30,7 +31,7 @@ from setup_manager.fit.settings import KvType, Preference, Settings, check_setti
 from setup_manager.fit.speed import Measurement, speed
 from setup_manager.fit.weights import WeightsFacts, estimated_weights
 from setup_manager.machine.facts import Machine, MemoryUser
-from setup_manager.units import format_duration, format_memory
+from setup_manager.units import GB, format_duration, format_memory
 
 # Contexts to choose from when none is asked for, the best first. 32,768 tokens hold a long
 # conversation or a hundred pages; below 4,096 a chat forgets its beginning.
@@ -238,20 +239,23 @@ def _choice(
         verdict=fit.verdict,
         reasons=_reasons(plan, settings, use, fit, longest, seconds),
         quality=points,
-        score=score(points, rate.tokens_per_second, request.preference),
+        score=score(points, rate.tokens_per_second, weights.file_bytes, request.preference),
         longest_context=longest,
         shortfall_bytes=fit.shortfall_bytes,
         download_seconds=seconds,
     )
 
 
-def score(points: float, tokens_per_second: float, preference: Preference) -> float:
+def score(
+    points: float, tokens_per_second: float, download_bytes: int, preference: Preference
+) -> float:
     """Weigh quality against speed; the rule stands at the top of this module."""
     rate = max(tokens_per_second, 0.01)
     if preference is Preference.SPEED:
         return points / 2 + 12 * math.log2(rate)
-    enough = 5.0 if preference is Preference.QUALITY else 20.0
-    return points + 8 * math.log2(min(rate, enough) / enough)
+    if preference is Preference.QUALITY:
+        return points + 8 * math.log2(min(rate, 5.0) / 5.0)
+    return points + 8 * math.log2(min(rate, 20.0) / 20.0) - download_bytes / GB / 10
 
 
 @dataclass(frozen=True, slots=True)
