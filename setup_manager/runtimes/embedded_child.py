@@ -54,6 +54,8 @@ def parameters(engine: Any, parsed: argparse.Namespace) -> Any:
         params.mmproj.path = parsed.mmproj
     if parsed.model_draft:
         params.speculative.draft.mparams.path = parsed.model_draft
+        kinds = engine.common_speculative_type
+        params.speculative.types = [kinds.COMMON_SPECULATIVE_TYPE_DRAFT_MTP]
     for name, value in _plain_parameters(options).items():
         setattr(params, name, value)
     params.cache_type_k = getattr(engine.ggml_type, f"GGML_TYPE_{options.key_type.upper()}")

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from setup_manager.runtimes.base import Launch, ModelFiles, RuntimeStatus
 from setup_manager.runtimes.capability import ARCHITECTURE, file_contains
-from setup_manager.runtimes.options import StartOptions, server_arguments
+from setup_manager.runtimes.options import DRAFTER_TYPE, StartOptions, server_arguments
 
 NAME = "llama.cpp"
 PROGRAM = "llama-server.exe" if os.name == "nt" else "llama-server"
@@ -59,7 +59,10 @@ class LlamaServer:
         if files.projector is not None:
             argv += ["--mmproj", str(files.projector)]
         if files.drafter is not None:
-            argv += ["--model-draft", str(files.drafter)]
+            argv += ["--model-draft", str(files.drafter), "--spec-type", DRAFTER_TYPE]
+        if "cors-origins" in self.flags:
+            # By default any web page in a browser here could talk to the server.
+            argv += ["--cors-origins", "localhost"]
         return Launch(NAME, tuple(argv))
 
 

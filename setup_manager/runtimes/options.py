@@ -45,6 +45,10 @@ class StartOptions:
     unified_kv: bool = False
 
 
+# How a drafter of Gemma 4 works. llama.cpp detects other kinds by their tensors, this one it does
+# not (common/speculative.cpp, b11434): without the flag the drafter is never used.
+DRAFTER_TYPE = "draft-mtp"
+
 # Flags without which a server still starts and answers rightly: left out where --help lacks them.
 OPTIONAL_FLAGS = frozenset({"cache-ram", "ctx-checkpoints", "kv-unified", "ubatch-size"})
 

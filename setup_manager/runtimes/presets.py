@@ -17,7 +17,7 @@ from pathlib import Path
 
 from setup_manager.errors import RegistrationFailedError
 from setup_manager.runtimes.base import ModelFiles
-from setup_manager.runtimes.options import StartOptions, known_flag_values
+from setup_manager.runtimes.options import DRAFTER_TYPE, StartOptions, known_flag_values
 
 _HEAD = (
     "; Written by gemma-setup. Sections that it did not write are left as they are.\nversion = 1\n"
@@ -147,7 +147,7 @@ def _section_lines(preset: Preset, known_flags: Collection[str]) -> list[str]:
     if files.projector is not None:
         values["mmproj"] = _checked(files.projector)
     if files.drafter is not None:
-        values["model-draft"] = _checked(files.drafter)
+        values |= {"model-draft": _checked(files.drafter), "spec-type": DRAFTER_TYPE}
     flags = known_flag_values(preset.options, known_flags)
     values |= {name: value or "true" for name, value in flags.items()}
     return [f"[{preset.name}]", *(f"{name} = {value}" for name, value in values.items()), ""]

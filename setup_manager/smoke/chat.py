@@ -45,6 +45,8 @@ class Completion:
         tokens_per_second: How fast, as the server measured it.
         first_half_tokens_per_second: Rate of arrival in the first half of the pieces.
         second_half_tokens_per_second: In the second half; much lower means throttling.
+        drafted_tokens: Tokens that a drafter proposed.
+        accepted_tokens: Of those, how many the model took.
     """
 
     text: str
@@ -56,6 +58,8 @@ class Completion:
     tokens_per_second: float = 0.0
     first_half_tokens_per_second: float = 0.0
     second_half_tokens_per_second: float = 0.0
+    drafted_tokens: int = 0
+    accepted_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +68,8 @@ class _Timings:
     prompt_tokens_per_second: float = 0.0
     tokens: int = 0
     tokens_per_second: float = 0.0
+    drafted_tokens: int = 0
+    accepted_tokens: int = 0
 
 
 class _Pieces:
@@ -100,6 +106,8 @@ class _Pieces:
             tokens_per_second=timings.tokens_per_second or rate,
             first_half_tokens_per_second=first_half,
             second_half_tokens_per_second=second_half,
+            drafted_tokens=timings.drafted_tokens,
+            accepted_tokens=timings.accepted_tokens,
         )
 
 
@@ -199,6 +207,8 @@ def _server_timings(timings: Mapping[str, Any]) -> _Timings:
         prompt_tokens_per_second=_number(timings.get("prompt_per_second")),
         tokens=tokens,
         tokens_per_second=_number(timings.get("predicted_per_second")) if tokens > 1 else 0.0,
+        drafted_tokens=int(_number(timings.get("draft_n"))),
+        accepted_tokens=int(_number(timings.get("draft_n_accepted"))),
     )
 
 

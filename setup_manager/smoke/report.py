@@ -78,7 +78,7 @@ class SmokeReport:
         predicted: What was computed beforehand, None if nothing was.
         retried_on_cpu: Whether the GPU failed and the CPU was tried; the reasons say what came.
         series: Generation speed of each round of a long test, tokens per second.
-        drafter: Generation speed with the drafter, tokens per second, None if it was not tried.
+        drafter: The same measurement with the drafter, None if it was not tried.
     """
 
     runtime: str
@@ -96,7 +96,7 @@ class SmokeReport:
     predicted: Prediction | None = None
     retried_on_cpu: bool = False
     series: tuple[float, ...] = ()
-    drafter: float | None = None
+    drafter: Completion | None = None
 
     def to_document(self) -> dict[str, Any]:
         """Return the contract's JSON object."""
@@ -123,7 +123,18 @@ class SmokeReport:
             "thermal": asdict(self.heat),
             "retried_on_cpu": self.retried_on_cpu,
             "series_tokens_per_second": [round(value, 2) for value in self.series],
-            "drafter_tokens_per_second": self.drafter,
+            "drafter": self._drafter_document(),
+        }
+
+    def _drafter_document(self) -> dict[str, Any] | None:
+        if self.drafter is None:
+            return None
+        plain = self.completion.tokens_per_second
+        return {
+            "tokens_per_second": round(self.drafter.tokens_per_second, 2),
+            "speed_ratio": _ratio(self.drafter.tokens_per_second, plain),
+            "drafted_tokens": self.drafter.drafted_tokens,
+            "accepted_tokens": self.drafter.accepted_tokens,
         }
 
     def _predicted_document(self) -> dict[str, Any]:

@@ -240,11 +240,11 @@ def _with_drafter(
         launch = runtime.launch(files, request.options)
         with _served(launch, request, watch, observer) as (subject, _):
             subject.ask(_WARM_UP)
-            speed = _measure(subject, observer, "drafter").tokens_per_second
+            measured = _measure(subject, observer, "drafter")
     except (SmokeFailedError, RuntimeMissingError) as error:
         reasons = (*report.reasons, f"With the drafter it does not run: {error.message}")
         return replace(report, reasons=reasons)
-    return replace(report, drafter=round(speed, 2))
+    return replace(report, drafter=measured)
 
 
 def _may_be_gpu(request: SmokeRequest) -> bool:

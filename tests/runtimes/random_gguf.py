@@ -1,4 +1,4 @@
-"""A GGUF of the Gemma 4 architecture with random weights: it loads and runs, and talks rubbish."""
+"""GGUF files of the Gemma 4 family with random weights: they load and run, and talk rubbish."""
 
 from __future__ import annotations
 
@@ -36,12 +36,56 @@ def write_random_gemma4(
     """
     writer = gguf.GGUFWriter(str(path), architecture)
     _write_metadata(writer, hidden, feed_forward, layers)
-    _write_tokenizer(writer)
-    _write_tensors(writer, np.random.default_rng(seed), hidden, feed_forward, layers)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
+    _write_tokenizer(writer, _vocabulary())
+    tensors = _Tensors(writer, np.random.default_rng(seed))
+    tensors.add("token_embd.weight", len(_vocabulary()), hidden)
+    tensors.ones("output_norm.weight", hidden)
+    tensors.ones("rope_freqs.weight", 16)
+    for index in range(layers):
+        tensors.add_block(f"blk.{index}", hidden, feed_forward)
+        tensors.add_cache(f"blk.{index}", hidden)
+    _finish(writer)
+    return path
+
+
+def write_random_drafter(
+    path: Path,
+    *,
+    target_hidden: int = 64,
+    global_head: int = 32,
+    vocabulary_size: int | None = None,
+    seed: int = 2,
+) -> Path:
+    """Write an MTP drafter for a file of `write_random_gemma4` and return its path.
+
+    What it needs: src/models/gemma4-assistant.cpp of llama.cpp b11434.
+
+    Args:
+        path: Where to.
+        target_hidden: Width of the residual stream of the model that it drafts for.
+        global_head: Width of that model's global heads.
+        vocabulary_size: Tokens of that model, if not those of `write_random_gemma4`.
+        seed: Of the random weights.
+    """
+    hidden, feed_forward, layers = 32, 64, 2
+    tokens = _vocabulary()
+    tokens += [f"<extra{index}>" for index in range((vocabulary_size or 0) - len(tokens))]
+    writer = gguf.GGUFWriter(str(path), "gemma4-assistant")
+    _write_metadata(writer, hidden, feed_forward, layers, global_head)
+    writer.add_uint32("gemma4-assistant.nextn_predict_layers", layers)
+    writer.add_uint32("gemma4-assistant.embedding_length_out", target_hidden)
+    _write_tokenizer(writer, tokens)
+    tensors = _Tensors(writer, np.random.default_rng(seed))
+    tensors.add("token_embd.weight", len(tokens), hidden)
+    tensors.add("nextn.pre_projection.weight", hidden, 2 * target_hidden)
+    tensors.add("nextn.post_projection.weight", target_hidden, hidden)
+    tensors.ones("output_norm.weight", hidden)
+    tensors.ones("rope_freqs.weight", global_head // 2)
+    for index in range(layers):
+        head = 32 if index % 2 == 0 else global_head
+        tensors.add_block(f"blk.{index}", hidden, feed_forward, head)
+        tensors.ones(f"blk.{index}.layer_output_scale.weight", 1)
+    _finish(writer)
     return path
 
 
@@ -50,15 +94,17 @@ def _vocabulary() -> list[str]:
     return [*_SPECIAL, *(f"<0x{byte:02X}>" for byte in range(256)), *letters, "an", "th"]
 
 
-def _write_metadata(writer: gguf.GGUFWriter, hidden: int, feed_forward: int, layers: int) -> None:
+def _write_metadata(
+    writer: gguf.GGUFWriter, hidden: int, feed_forward: int, layers: int, global_head: int = 32
+) -> None:
     writer.add_context_length(4096)
     writer.add_embedding_length(hidden)
     writer.add_block_count(layers)
     writer.add_feed_forward_length(feed_forward)
     writer.add_head_count(2)
     writer.add_head_count_kv(1)
-    writer.add_key_length(32)
-    writer.add_value_length(32)
+    writer.add_key_length(global_head)
+    writer.add_value_length(global_head)
     writer.add_key_length_swa(32)
     writer.add_value_length_swa(32)
     writer.add_layer_norm_rms_eps(1e-6)
@@ -68,13 +114,12 @@ def _write_metadata(writer: gguf.GGUFWriter, hidden: int, feed_forward: int, lay
     writer.add_embedding_length_per_layer_input(0)
     writer.add_rope_freq_base(1e6)
     writer.add_rope_freq_base_swa(1e4)
-    writer.add_rope_dimension_count(32)
+    writer.add_rope_dimension_count(global_head)
     writer.add_rope_dimension_count_swa(32)
     writer.add_final_logit_softcapping(30.0)
 
 
-def _write_tokenizer(writer: gguf.GGUFWriter) -> None:
-    tokens = _vocabulary()
+def _write_tokenizer(writer: gguf.GGUFWriter, tokens: list[str]) -> None:
     kinds = [gguf.TokenType.CONTROL] * len(_SPECIAL) + [gguf.TokenType.BYTE] * 256
     kinds += [gguf.TokenType.NORMAL] * (len(tokens) - len(kinds))
     writer.add_tokenizer_model("gemma4")
@@ -90,33 +135,41 @@ def _write_tokenizer(writer: gguf.GGUFWriter) -> None:
     writer.add_chat_template(_TEMPLATE)
 
 
-def _write_tensors(
-    writer: gguf.GGUFWriter,
-    random: np.random.Generator,
-    hidden: int,
-    feed_forward: int,
-    layers: int,
-) -> None:
-    def add(name: str, *shape: int) -> None:
-        values = random.standard_normal(shape, dtype=np.float32) / np.float32(shape[-1] ** 0.5)
-        writer.add_tensor(name, values.astype(np.float16))
+class _Tensors:
+    """Random tensors, written in the names that llama.cpp knows."""
 
-    def ones(name: str, length: int) -> None:
-        writer.add_tensor(name, np.ones(length, dtype=np.float32))
+    def __init__(self, writer: gguf.GGUFWriter, random: np.random.Generator) -> None:
+        self._writer = writer
+        self._random = random
 
-    add("token_embd.weight", len(_vocabulary()), hidden)
-    ones("output_norm.weight", hidden)
-    ones("rope_freqs.weight", 16)
-    for index in range(layers):
-        block = f"blk.{index}"
+    def add(self, name: str, *shape: int) -> None:
+        values = self._random.standard_normal(shape, dtype=np.float32)
+        scaled = values / np.float32(shape[-1] ** 0.5)
+        self._writer.add_tensor(name, scaled.astype(np.float16))
+
+    def ones(self, name: str, length: int) -> None:
+        self._writer.add_tensor(name, np.ones(length, dtype=np.float32))
+
+    def add_block(self, block: str, hidden: int, feed_forward: int, head: int = 32) -> None:
+        """Add what a block of the model and of a drafter have in common."""
         for norm in ("attn_norm", "post_attention_norm", "ffn_norm", "post_ffw_norm"):
-            ones(f"{block}.{norm}.weight", hidden)
-        ones(f"{block}.attn_q_norm.weight", 32)
-        ones(f"{block}.attn_k_norm.weight", 32)
-        add(f"{block}.attn_q.weight", 64, hidden)
-        add(f"{block}.attn_k.weight", 32, hidden)
-        add(f"{block}.attn_v.weight", 32, hidden)
-        add(f"{block}.attn_output.weight", hidden, 64)
-        add(f"{block}.ffn_gate.weight", feed_forward, hidden)
-        add(f"{block}.ffn_up.weight", feed_forward, hidden)
-        add(f"{block}.ffn_down.weight", hidden, feed_forward)
+            self.ones(f"{block}.{norm}.weight", hidden)
+        self.ones(f"{block}.attn_q_norm.weight", head)
+        self.add(f"{block}.attn_q.weight", 2 * head, hidden)
+        self.add(f"{block}.attn_output.weight", hidden, 2 * head)
+        self.add(f"{block}.ffn_gate.weight", feed_forward, hidden)
+        self.add(f"{block}.ffn_up.weight", feed_forward, hidden)
+        self.add(f"{block}.ffn_down.weight", hidden, feed_forward)
+
+    def add_cache(self, block: str, hidden: int) -> None:
+        """Add what makes the keys and values of a block."""
+        self.ones(f"{block}.attn_k_norm.weight", 32)
+        self.add(f"{block}.attn_k.weight", 32, hidden)
+        self.add(f"{block}.attn_v.weight", 32, hidden)
+
+
+def _finish(writer: gguf.GGUFWriter) -> None:
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()

@@ -10,6 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from setup_manager import rehearsal
 from setup_manager.errors import SmokeFailedError
 from setup_manager.machine.probe.system import LocalCommands, System, this_platform
 from setup_manager.runtimes import llama_cpp
@@ -20,8 +21,10 @@ from setup_manager.smoke.reading import machine_reader, process_reader
 from setup_manager.smoke.report import Prediction, require_passed
 from setup_manager.smoke.request import SmokeEvent, SmokeRequest, Watch
 from setup_manager.smoke.run import run_smoke, smoke_options
+from tests.runtimes.random_gguf import write_random_drafter
 
 pytestmark = pytest.mark.real_runtime
+WEIGHTS = next(Path(rehearsal.__file__).parent.glob("data/*.gguf"))
 
 
 @pytest.fixture(params=["embedded", "llama.cpp"])
@@ -74,3 +77,31 @@ def test_nothing_is_left_running_after_a_test(
     request = SmokeRequest("random", smoke_options(StartOptions()))
     run_smoke(runtime, ModelFiles(random_model), request, watch)
     assert psutil.Process().children(recursive=True) == []
+
+
+def test_the_rehearsal_model_answers_rightly_and_is_measured(
+    runtime: ServerRuntime, watch: Watch
+) -> None:
+    request = SmokeRequest("rehearsal", smoke_options(StartOptions()))
+    report = run_smoke(runtime, ModelFiles(WEIGHTS), request, watch)
+    assert report.passed, report.reasons
+    assert "Paris" in report.text
+    assert report.completion.tokens == 48
+    assert report.completion.first_half_tokens_per_second > 0
+    assert report.completion.second_half_tokens_per_second > 0
+    require_passed(report)
+
+
+def test_a_real_drafter_is_used_and_compared(
+    runtime: ServerRuntime, watch: Watch, tmp_path: Path
+) -> None:
+    drafter = write_random_drafter(
+        tmp_path / "mtp.gguf", target_hidden=64, global_head=64, vocabulary_size=1152
+    )
+    request = SmokeRequest("rehearsal", smoke_options(StartOptions()))
+    report = run_smoke(runtime, ModelFiles(WEIGHTS, drafter=drafter), request, watch)
+    assert report.passed
+    assert report.drafter is not None, report.reasons
+    assert report.drafter.drafted_tokens > 0
+    assert report.drafter.accepted_tokens < report.drafter.drafted_tokens
+    assert report.completion.drafted_tokens == 0

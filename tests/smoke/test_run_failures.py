@@ -122,7 +122,9 @@ def test_gibberish_on_both_blames_the_model(tmp_path: Path) -> None:
 def test_the_drafter_is_compared_with_plain(tmp_path: Path) -> None:
     fake = FakeServer(tmp_path, "fine")
     report = smoke(fake, drafter=True)
-    assert (report.completion.tokens_per_second, report.drafter) == (20.0, 40.0)
+    assert report.drafter is not None
+    assert (report.completion.tokens_per_second, report.drafter.tokens_per_second) == (20.0, 40.0)
+    assert report.to_document()["drafter"]["speed_ratio"] == 2.0
     first, second = fake.starts
     assert "--model-draft" not in first
     assert second[second.index("--model-draft") + 1] == "/d.gguf"
