@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
@@ -19,6 +21,7 @@ from setup_manager.machine.probe.disk import (
     read_disks,
     read_room,
 )
+from setup_manager.machine.probe.quota import Quota, free_within, read_quota
 from setup_manager.machine.probe.system import LocalCommands, System, this_platform
 from tests.machine import recorded
 
@@ -128,6 +131,44 @@ def test_disks_of_this_machine(tmp_path: Path) -> None:
     models, _ = read_disks(system, places)
     assert models.path == str(tmp_path / "not/yet")
     assert models.filesystem not in ("", "unknown")
+
+
+@pytest.mark.parametrize(
+    ("quota", "free"),
+    [
+        (None, 100),
+        (Quota(0, 0, 50), 100),
+        (Quota(120, 0, 50), 70),
+        (Quota(120, 80, 50), 30),
+        (Quota(40, 0, 50), 0),
+        (Quota(900, 0, 50), 100),
+    ],
+)
+def test_quota_bounds_what_is_free(quota: Quota | None, free: int) -> None:
+    assert free_within(quota, 100) == free
+
+
+def test_device_without_quotas_has_none() -> None:
+    assert read_quota("/dev/null") is None
+    assert read_quota("tmpfs") is None
+
+
+@pytest.mark.skipif(os.name != "posix" or os.getuid() != 0, reason="only root can be another user")
+def test_kernel_is_asked_for_another_user_too() -> None:
+    program = (
+        "import os\n"
+        "from setup_manager.machine.probe.quota import read_quota\n"
+        "os.setuid(65534)\n"
+        "print(read_quota('/dev/null'))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        env={"PYTHONPATH": str(Path(__file__).parents[2]), "PYTHONDONTWRITEBYTECODE": "1"},
+    )
+    assert (done.returncode, done.stdout) == (0, "None\n"), done.stderr
 
 
 def test_write_speed_is_measured_and_the_file_removed(tmp_path: Path) -> None:

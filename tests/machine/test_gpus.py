@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 from setup_manager.machine.facts import FindingKind, Gpu, Machine, Memory, MemoryUser, Vendor
-from setup_manager.machine.probe import apple, nvidia
+from setup_manager.machine.probe import apple, nvidia, windows
 from setup_manager.machine.probe.drm import intel_share, parse_resource
 from setup_manager.machine.probe.machine import order_gpus
 from setup_manager.machine.probe.rocm import parse_cards
+from setup_manager.machine.probe.system import LocalCommands, System, this_platform
 from setup_manager.machine.probe.vulkan import parse_summary
 from setup_manager.machine.probe.windows import gpu_from_registry
 from setup_manager.machine.vendor import VendorFigure, gpu_bandwidth, vendor_figures
@@ -115,6 +116,46 @@ def test_memory_that_may_not_be_seen_is_broken_and_not_unified(tmp_path: Path) -
     assert found.gpus == ()
     broken = [f for f in found.findings if f.kind is FindingKind.BROKEN]
     assert [finding.probe for finding in broken] == ["nvidia-smi"]
+
+
+@pytest.mark.parametrize("trouble", ["GPU is lost", "Unknown Error", "GPU requires reset"])
+def test_lost_card_is_broken_and_not_unified(tmp_path: Path, trouble: str) -> None:
+    text = f"name, memory.total [MiB]\nNVIDIA GeForce RTX 3090, [{trouble}]\n"
+    found = read(tmp_path, commands=[smi(text)])
+    assert found.gpus == ()
+    assert trouble in next(f for f in found.findings if f.probe == "nvidia-smi").detail
+
+
+def test_mig_instances_belong_to_their_gpu_and_know_their_users(tmp_path: Path) -> None:
+    commands = [
+        smi(
+            "uuid, name, memory.total [MiB], mig.mode.current\n"
+            "GPU-1, NVIDIA A100-SXM4-40GB, 40960 MiB, Enabled\n"
+            "GPU-2, NVIDIA H100 PCIe, 81559 MiB, Enabled\n"
+            "GPU-3, NVIDIA L4, 23034 MiB, [N/A]\n"
+        ),
+        {
+            "run": "nvidia-smi -L",
+            "stdout": "GPU 0: NVIDIA A100-SXM4-40GB (UUID: GPU-1)\n"
+            "  MIG 3g.20gb     Device  0: (UUID: MIG-a)\n"
+            "GPU 1: NVIDIA H100 PCIe (UUID: GPU-2)\n"
+            "  MIG 1g.10gb+me  Device  0: (UUID: MIG-b)\n"
+            "GPU 2: NVIDIA L4 (UUID: GPU-3)\n",
+        },
+        {
+            "run": "nvidia-smi --query-compute-apps",
+            "stdout": "gpu_uuid, process_name, used_gpu_memory [MiB]\nMIG-a, python, 4096 MiB\n",
+        },
+    ]
+    found = {gpu.name: gpu for gpu in read(tmp_path, commands=commands).gpus}
+    assert set(found) == {
+        "NVIDIA A100-SXM4-40GB MIG 3g.20gb",
+        "NVIDIA H100 PCIe MIG 1g.10gb+me",
+        "NVIDIA L4",
+    }
+    cut = found["NVIDIA A100-SXM4-40GB MIG 3g.20gb"]
+    assert cut.free_bytes == cut.total_bytes - 4096 * MIB
+    assert cut.users == (MemoryUser("python", 4096 * MIB, 1),)
 
 
 def test_mig_without_an_instance_says_how_to_make_one(tmp_path: Path) -> None:
@@ -328,6 +369,17 @@ def test_windows_tells_a_carve_out_from_what_it_lends() -> None:
     assert (shared.unified, shared.total_bytes, shared.free_bytes) == (True, 16 * GIB, 16 * GIB)
     assert gpu_from_registry("NVIDIA GeForce RTX 4090", 24 * GIB, MEMORY) is None
     assert gpu_from_registry("Microsoft Basic Display Adapter", 0, MEMORY) is None
+
+
+def test_psutil_speaks_for_windows_and_agrees_with_this_machine() -> None:
+    here = System(Path("/"), LocalCommands(), this_platform())
+    found = windows.read_memory(here)
+    assert 0 < found.available_bytes <= found.total_bytes
+    assert found.source == "psutil virtual_memory"
+    processor = windows.read_processor(here)
+    assert 1 <= processor.physical_cores <= processor.logical_cores
+    assert windows.read_power(here).on_battery in (None, True, False)
+    assert windows.read_gpus(here, found) == () or here.platform.os == "windows"
 
 
 # --- vendor figures --------------------------------------------------------------------------

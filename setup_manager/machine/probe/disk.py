@@ -7,11 +7,12 @@ import re
 import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 
 from setup_manager.machine.facts import Disk
 from setup_manager.machine.probe.cgroup import Mount, parse_mounts
+from setup_manager.machine.probe.quota import free_within, read_quota
 from setup_manager.machine.probe.system import System
 
 NETWORK_FILESYSTEMS = frozenset({
@@ -129,7 +130,11 @@ def read_disks(
         if room is None:
             continue
         place = nearest_existing(path).resolve() if system.is_live else path
-        disks.append(describe(purpose, path, room, find_mount(mounts, place), system))
+        mount = find_mount(mounts, place)
+        if mount is not None and system.is_live:
+            free = free_within(read_quota(mount.source), room.free_bytes)
+            room = replace(room, free_bytes=free)
+        disks.append(describe(purpose, path, room, mount, system))
     return tuple(disks)
 
 

@@ -6,6 +6,7 @@ import csv
 import re
 from collections import defaultdict
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from setup_manager.machine.facts import Finding, FindingKind, Gpu, Memory, MemoryUser, Vendor
@@ -48,7 +49,8 @@ class Row:
         total_bytes: Memory of the GPU.
         free_bytes: Of it, free.
         mig: Whether it is cut into MIG instances.
-        refused: Whether the memory may not be seen from here (MIG inside a container).
+        trouble: What it says in the place of the memory when something is wrong, such as
+            ``"Insufficient Permissions"`` or ``"GPU is lost"``; ``[N/A]`` is nothing wrong.
     """
 
     uuid: str
@@ -57,7 +59,24 @@ class Row:
     total_bytes: int | None
     free_bytes: int | None
     mig: bool
-    refused: bool
+    trouble: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MigInstance:
+    """A part of a GPU that is used as a GPU of its own.
+
+    Attributes:
+        gpu_uuid: The GPU that is cut up.
+        uuid: Of the instance.
+        profile: Its kind, e.g. ``"3g.20gb"``.
+        total_bytes: Its memory.
+    """
+
+    gpu_uuid: str
+    uuid: str
+    profile: str
+    total_bytes: int
 
 
 def parse_table(text: str) -> tuple[dict[str, str], ...]:
@@ -126,10 +145,15 @@ def parse_gpus(text: str) -> tuple[Row, ...]:
                 total_bytes=total,
                 free_bytes=free,
                 mig=_cell(row, "mig.mode.current") == "Enabled",
-                refused="Permission" in _cell(row, "memory.total"),
+                trouble=_trouble(_cell(row, "memory.total")),
             )
         )
     return tuple(found)
+
+
+def _trouble(text: str) -> str:
+    inside = text.strip("[]")
+    return inside if text.startswith("[") and inside not in ("N/A", "Not Supported") else ""
 
 
 def _known(text: str) -> str:
@@ -160,20 +184,25 @@ def parse_users(text: str) -> dict[str, tuple[MemoryUser, ...]]:
     }
 
 
-_MIG_LINE = re.compile(r"^\s+MIG (\S*?(\d{1,3})gb\S*)\s+Device\s+\d+:", re.MULTILINE)
+_GPU_LINE = re.compile(r"GPU \d+: .* \(UUID: (\S+)\)")
+_MIG_LINE = re.compile(r"\s+MIG (\S*?(\d{1,3})gb\S*)\s+Device\s+\d+: \(UUID: (\S+)\)")
 
 
-def parse_mig_devices(text: str) -> tuple[tuple[str, int], ...]:
+def parse_mig_instances(text: str) -> tuple[MigInstance, ...]:
     """Read the MIG instances in ``nvidia-smi -L``.
 
-    Returns:
-        Profile and memory of each, e.g. ``("3g.20gb", 20 GiB)``. The profile's figure is rounded
-        up by the vendor; a twentieth is taken off (an A100's 3g.20gb has 19.6 GiB, a 1g.5gb
-        4.75 GiB).
+    The memory in a profile's name is rounded up by the vendor, so a twentieth is taken off: an
+    A100's 3g.20gb has 19.6 GiB, its 1g.5gb 4.75 GiB. Source: NVIDIA, MIG user guide.
     """
-    return tuple(
-        (match[1], int(match[2]) * 1024**3 * 19 // 20) for match in _MIG_LINE.finditer(text)
-    )
+    found: list[MigInstance] = []
+    gpu_uuid = ""
+    for line in text.splitlines():
+        if gpu := _GPU_LINE.match(line):
+            gpu_uuid = gpu[1]
+        elif mig := _MIG_LINE.match(line):
+            size = int(mig[2]) * 1024**3 * 19 // 20
+            found.append(MigInstance(gpu_uuid, mig[3], mig[1], size))
+    return tuple(found)
 
 
 _WSL_ADVICE = (
@@ -229,7 +258,7 @@ def _without_tool(system: System, memory: Memory) -> GpuAnswer:
     """Explain why there is no nvidia-smi: no GPU, no driver, or a Jetson, which has none."""
     if "nvidia,tegra" in (system.read("/proc/device-tree/compatible") or ""):
         name = read_board(system) or "NVIDIA Jetson"
-        row = Row("", name, "", None, None, mig=False, refused=False)
+        row = Row("", name, "", None, None, mig=False)
         return (_unified(row, memory, ()),), ()
     return (), (_missing(system),)
 
@@ -255,7 +284,10 @@ def read_nvidia(system: System, memory: Memory) -> GpuAnswer:
     Returns:
         The GPUs, never added up, and what went wrong.
     """
-    result = system.run(QUERY, SECONDS)
+    with ThreadPoolExecutor(1) as side:  # each call takes up to a second on a sleeping card
+        asked = side.submit(system.run, USERS_QUERY, SECONDS)
+        result = system.run(QUERY, SECONDS)
+        users = parse_users(asked.result().stdout)
     if result.outcome is Outcome.NOT_FOUND:
         return _without_tool(system, memory)
     if "not a valid field" in result.stdout + result.stderr:
@@ -263,64 +295,67 @@ def read_nvidia(system: System, memory: Memory) -> GpuAnswer:
     rows = parse_gpus(result.stdout) if result.outcome is Outcome.RAN else ()
     if not rows:
         return (), (_broken(system, result),)
-    users = parse_users(system.run(USERS_QUERY, SECONDS).stdout)
-    gpus: list[Gpu] = []
-    findings: list[Finding] = []
-    mig = _mig_rows(system, rows)
-    for row in (*mig, *(row for row in rows if not row.mig)):
-        gpu, finding = _gpu(row, memory, users.get(row.uuid, ()))
-        gpus += [gpu] if gpu else []
-        findings += [finding] if finding else []
-    if any(row.mig for row in rows) and not mig:
+    whole_gpus = [_gpu(row, memory, users.get(row.uuid, ())) for row in rows if not row.mig]
+    instances, findings = _mig(system, tuple(row for row in rows if row.mig), users)
+    gpus = [gpu for gpu, _ in whole_gpus if gpu is not None]
+    findings += [finding for _, finding in whole_gpus if finding is not None]
+    return (*instances, *gpus), tuple(findings)
+
+
+def _mig(
+    system: System, parents: tuple[Row, ...], users: Mapping[str, tuple[MemoryUser, ...]]
+) -> tuple[list[Gpu], list[Finding]]:
+    """Put MIG instances in the place of GPUs that are cut up: nothing can use all of one."""
+    if not parents:
+        return [], []
+    instances = parse_mig_instances(system.run(LIST, SECONDS).stdout)
+    if not instances:
         detail = "MIG is on, but nvidia-smi -L lists no instance that can be used"
         hint = (
             "create one: `sudo nvidia-smi mig -cgi 0 -C`, or turn MIG off: `sudo nvidia-smi -mig 0`"
         )
-        findings.append(Finding(NAME, FindingKind.BROKEN, detail, hint))
-    return tuple(gpus), tuple(findings)
-
-
-def _mig_rows(system: System, rows: tuple[Row, ...]) -> tuple[Row, ...]:
-    """Put MIG instances in the place of the GPU that is cut up: nothing can use all of it."""
-    parent = next((row for row in rows if row.mig), None)
-    if parent is None:
-        return ()
-    listed = parse_mig_devices(system.run(LIST, SECONDS).stdout)
-    return tuple(
-        replace(
+        return [], [Finding(NAME, FindingKind.BROKEN, detail, hint)]
+    by_uuid = {row.uuid: row for row in parents}
+    gpus = []
+    for instance in instances:
+        parent = by_uuid.get(instance.gpu_uuid, parents[0])
+        held = users.get(instance.uuid, ())
+        used = sum(user.resident_bytes for user in held)
+        row = replace(
             parent,
-            name=f"{parent.name} MIG {profile}",
-            total_bytes=size,
-            free_bytes=size,
-            refused=False,
+            name=f"{parent.name} MIG {instance.profile}",
+            total_bytes=instance.total_bytes,
+            free_bytes=max(instance.total_bytes - used, 0),
         )
-        for profile, size in listed
-    )
+        gpus.append(_card(row, instance.total_bytes, held))
+    return gpus, []
 
 
 def _gpu(
     row: Row, memory: Memory, users: tuple[MemoryUser, ...]
 ) -> tuple[Gpu | None, Finding | None]:
     if row.total_bytes is not None:
-        free = row.total_bytes if row.free_bytes is None else row.free_bytes
-        gpu = Gpu(
-            vendor=Vendor.NVIDIA,
-            name=row.name,
-            total_bytes=row.total_bytes,
-            free_bytes=free,
-            unified=False,
-            driver=row.driver,
-            source=NAME,
-            users=users,
-        )
         unknown = Finding(
             NAME, FindingKind.BROKEN, f"{row.name}: nvidia-smi does not say how much memory is free"
         )
-        return gpu, unknown if row.free_bytes is None else None
-    if row.refused:
-        detail = f"{row.name}: nvidia-smi may not see its memory"
-        return None, Finding(NAME, FindingKind.BROKEN, detail, advise("Insufficient Permissions"))
+        return _card(row, row.total_bytes, users), unknown if row.free_bytes is None else None
+    if row.trouble:
+        detail = f"{row.name}: nvidia-smi says of its memory: {row.trouble}"
+        return None, Finding(NAME, FindingKind.BROKEN, detail, advise(row.trouble))
     return _unified(row, memory, users), None
+
+
+def _card(row: Row, total_bytes: int, users: tuple[MemoryUser, ...]) -> Gpu:
+    return Gpu(
+        vendor=Vendor.NVIDIA,
+        name=row.name,
+        total_bytes=total_bytes,
+        free_bytes=total_bytes if row.free_bytes is None else row.free_bytes,
+        unified=False,
+        driver=row.driver,
+        source=NAME,
+        users=users,
+    )
 
 
 def _unified(row: Row, memory: Memory, users: tuple[MemoryUser, ...]) -> Gpu:
