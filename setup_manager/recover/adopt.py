@@ -24,7 +24,7 @@ from setup_manager.errors import BusyError, InsufficientDiskError, InterruptedBy
 from setup_manager.recover.busy import has_changed
 from setup_manager.recover.identify import Evidence
 from setup_manager.recover.offer import Offer
-from setup_manager.recover.sample import Proof, RangeReader, prove
+from setup_manager.recover.sample import NoRangesError, Proof, RangeReader, prove
 from setup_manager.recover.whole import install_whole
 
 _STORES = frozenset({"the hub cache", "Ollama"})
@@ -146,6 +146,8 @@ class TakeOver:
             if problem is not None:
                 return sampled.and_then(Outcome(notes=(f"{path}: {problem}",))), ()
             adopted = self._copy(offer, chunks)
+        except NoRangesError:
+            return Outcome(notes=(f"{path} is not used: the hub cannot send parts to compare",)), ()
         except OSError as problem:
             return Outcome(notes=(_told(problem, path),)), ()
         self._finish(offer)

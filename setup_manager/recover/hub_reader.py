@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from setup_manager.catalog.artifact import Artifact
+from setup_manager.download.failures import source_failure
 from setup_manager.download.options import DownloadOptions
 from setup_manager.download.places import Origin
+from setup_manager.download.protocol import Fault
 from setup_manager.download.sources import Source, SourceError, backoff
 from setup_manager.download.transport import Transport, TransportError
-from setup_manager.errors import DownloadFailedError
+from setup_manager.recover.sample import NoRangesError
 
 _ATTEMPTS = 5
 _LONGEST_PAUSE_SECONDS = 4.0
@@ -42,37 +44,39 @@ class HubReader:
         """Return exactly these bytes of the artifact at its commit.
 
         Raises:
-            DownloadFailedError: If no origin gives them.
+            NoRangesError: If only whole files can be had.
+            SetupError: If no origin gives them; the download's own error for the reason.
         """
         sources = self._sources.setdefault(
             artifact,
             [Source(origin, artifact, self.transport, self.options) for origin in self.origins],
         )
-        reason = "there is no origin"
+        fault, facts = Fault.NETWORK, list[str]()
         for attempt in range(1, _ATTEMPTS + 1):
-            fit = [source for source in sources if source.dropped is None]
-            for source in fit:
+            for source in (source for source in sources if source.dropped is None):
                 try:
                     return self._read(source, start, length)
-                except (SourceError, TransportError) as problem:
-                    reason = str(problem)
-                    if isinstance(problem, TransportError) and problem.final:
+                except SourceError as problem:
+                    fault = problem.verdict.fault or fault
+                    facts.append(f"{source.name}: {problem}")
+                except TransportError as problem:
+                    fault = problem.fault
+                    facts.append(f"{source.name}: {problem}")
+                    if problem.final:
                         source.drop(problem.reason, problem.fault)
             if all(source.dropped is not None for source in sources):
                 break
             time.sleep(min(backoff(attempt, self.options), _LONGEST_PAUSE_SECONDS))
-        raise DownloadFailedError(
-            f"{artifact.name} could not be compared with the hub.",
-            context=[reason],
-            hint="Run it again when the hub can be reached.",
-        )
+        if sources and all(source.ranges is False for source in sources):
+            raise NoRangesError
+        raise source_failure(fault, artifact, list(dict.fromkeys(facts)), kept_bytes=0)
 
     def _read(self, source: Source, start: int, length: int) -> bytes:
         stream, skip = source.open(start, start + length)
         if skip > _MOST_SKIPPED_BYTES:
             stream.abort()
             stream.close()
-            raise TransportError("the origin serves no ranges")
+            raise TransportError("it serves no ranges", Fault.SERVER, final=True)
         data = bytearray(skip + length)
         view = memoryview(data)
         at = 0

@@ -28,6 +28,10 @@ _MOST_TEMPLATE_BYTES = 32 << 10
 _MISS_CHANCE = 0.001
 
 
+class NoRangesError(Exception):
+    """The hub or mirror gives whole files only, so nothing can be compared."""
+
+
 class RangeReader(Protocol):
     """Reads bytes of a file from the hub."""
 
@@ -35,6 +39,7 @@ class RangeReader(Protocol):
         """Return exactly these bytes of the artifact at its commit.
 
         Raises:
+            NoRangesError: If only whole files can be had.
             SetupError: If they cannot be had.
         """
         ...
@@ -101,6 +106,7 @@ def prove(
         sampled too, outwards, until one agrees.
 
     Raises:
+        NoRangesError: If the hub gives whole files only.
         SetupError: If the hub cannot be read.
         OSError: If the file cannot be read.
     """

@@ -16,14 +16,20 @@ from setup_manager.download.options import DownloadOptions, NetworkOptions
 from setup_manager.download.places import FileJob, Origin
 from setup_manager.download.store import FileClaim
 from setup_manager.download.transport import HttpTransport, NoTransport
-from setup_manager.errors import BusyError, DownloadFailedError, InterruptedByUserError
+from setup_manager.errors import (
+    AccessDeniedError,
+    BusyError,
+    DownloadFailedError,
+    InterruptedByUserError,
+    SetupError,
+)
 from setup_manager.hub.layout import HubCacheLayout
 from setup_manager.recover.adopt import TakeOver
 from setup_manager.recover.find import find_leftovers
 from setup_manager.recover.hub_reader import HubReader
 from setup_manager.recover.offer import found_for
-from setup_manager.rehearsal.faults import always, first, reset_after, status
-from setup_manager.rehearsal.loopback import LoopbackHub
+from setup_manager.rehearsal.faults import always, first, range_ignored, reset_after, status
+from setup_manager.rehearsal.loopback import Access, LoopbackHub
 from setup_manager.units import MIB
 from tests.recover.conftest import LIMITS, Bench
 
@@ -143,9 +149,29 @@ def test_nothing_is_taken_on_trust_when_the_hub_cannot_be_asked(
 ) -> None:
     (folder / f"{FILE}.part").write_bytes(model.read_bytes()[: 20 * MIB])
     bench.hub.faults = (always(status(404)),)
-    with pytest.raises(DownloadFailedError):
+    with pytest.raises(SetupError):
         bench.take(bench.offers(folder))
     assert not bench.layout.places(bench.artifact).partial.exists()
+
+
+def test_where_the_hub_serves_no_ranges_a_part_is_not_used_and_the_file_still_comes(
+    model: Path, folder: Path, bench: Bench
+) -> None:
+    (folder / f"{FILE}.part").write_bytes(model.read_bytes()[: 20 * MIB])
+    bench.hub.faults = (always(range_ignored()),)
+    outcome, file, _ = bench.recover(folder)
+    assert outcome.adopted_bytes == 0
+    assert "cannot send parts" in outcome.notes[0]
+    assert hashlib.sha256(file.path.read_bytes()).hexdigest() == bench.artifact.sha256
+
+
+def test_a_gated_repository_is_named_as_one(model: Path, folder: Path, tmp_path: Path) -> None:
+    (folder / f"{FILE}.part").write_bytes(model.read_bytes()[: 20 * MIB])
+    access = {REPOSITORY: Access.GATED}
+    with LoopbackHub({REPOSITORY: {FILE: model}}, access=access) as hub:
+        bench = Bench(hub, hub.artifact(REPOSITORY, FILE), tmp_path / "ours")
+        with pytest.raises(AccessDeniedError, match="licence"):
+            bench.take(bench.offers(folder))
 
 
 def test_samples_survive_a_bad_line(model: Path, folder: Path, bench: Bench) -> None:
