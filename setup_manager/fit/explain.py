@@ -57,6 +57,7 @@ class ContextCost:
         context: Tokens.
         kv_cache_bytes: Keys and values.
         total_bytes: Everything.
+        needed_bytes: Main memory and card memory that must be free.
         verdict: Whether it works on this machine.
         tokens_per_second: Speed when the context is full.
     """
@@ -64,6 +65,7 @@ class ContextCost:
     context: int
     kv_cache_bytes: int
     total_bytes: int
+    needed_bytes: int
     verdict: Verdict
     tokens_per_second: float
 
@@ -274,6 +276,7 @@ def _contexts(
                 context=context,
                 kv_cache_bytes=use.kv_cache_bytes,
                 total_bytes=use.total_bytes,
+                needed_bytes=use.needed_bytes + use.vram_bytes,
                 verdict=compare(use, machine, headroom).verdict,
                 tokens_per_second=full.tokens_per_second,
             )
@@ -321,27 +324,27 @@ def _reasons(
     story: LayerStory,
     machine: Machine,
 ) -> tuple[str, ...]:
+    """Say what the numbers mean, what is most worth knowing first."""
     return (
-        *_layer_reasons(story),
-        *_weight_reasons(weights, use, machine),
-        *_speed_reasons(variant, weights, rate, best),
+        _layer_sentence(story),
+        *_embedding_sentences(weights, use),
+        *_reading_sentences(variant, weights, rate, best),
+        f"each further token of context costs {story.global_bytes_per_token / 1024:.0f} KiB",
+        *_copy_sentences(weights, use, machine),
     )
 
 
-def _layer_reasons(story: LayerStory) -> Iterable[str]:
-    yield (
+def _layer_sentence(story: LayerStory) -> str:
+    said = (
         f"{story.global_layers} of {story.layers} layers keep the whole context, "
-        f"{story.local_layers} only a window of {story.window} tokens"
-        + (
-            f", and {story.sharing_layers} keep nothing and read another's"
-            if story.sharing_layers
-            else ""
-        )
+        f"{story.local_layers} only a window of {story.window:,} tokens"
     )
-    yield f"each further token of context costs {story.global_bytes_per_token / 1024:.0f} KiB"
+    if story.sharing_layers:
+        said += f", {story.sharing_layers} keep nothing and read another's"
+    return said
 
 
-def _weight_reasons(weights: WeightsFacts, use: MemoryUse, machine: Machine) -> Iterable[str]:
+def _embedding_sentences(weights: WeightsFacts, use: MemoryUse) -> Iterable[str]:
     table = weights.per_layer_embedding_bytes
     if table and use.vram_bytes:
         yield (
@@ -353,6 +356,26 @@ def _weight_reasons(weights: WeightsFacts, use: MemoryUse, machine: Machine) -> 
             f"{format_memory(table)} of the file are per-layer embeddings, of which a token reads "
             "one row: they need not stay in memory"
         )
+
+
+def _reading_sentences(
+    variant: Variant, weights: WeightsFacts, rate: Speed, best: float
+) -> Iterable[str]:
+    read = format_memory(read_bytes_per_token(variant.architecture, weights))
+    experts = variant.architecture.experts
+    if experts is not None:
+        yield (
+            f"big, since all {experts.count} experts of a layer must be at hand; fast, since a "
+            f"token uses {experts.used} of them and reads {read} of "
+            f"{format_memory(weights.file_bytes)}"
+        )
+    yield (
+        f"a token reads {read} of weights: memory bandwidth allows {best:.1f} tokens a second at "
+        f"best, {rate.tokens_per_second:.1f} are likely"
+    )
+
+
+def _copy_sentences(weights: WeightsFacts, use: MemoryUse, machine: Machine) -> Iterable[str]:
     if not use.gpu_layers and use.weights_bytes > weights.file_bytes:
         yield (
             f"the engine rearranges {format_memory(use.weights_bytes - weights.file_bytes)} for "
@@ -368,22 +391,3 @@ def _weight_reasons(weights: WeightsFacts, use: MemoryUse, machine: Machine) -> 
         )
     if not weights.confirmed:
         yield "the file's size is computed from its quantization, not confirmed by the hub"
-
-
-def _speed_reasons(
-    variant: Variant, weights: WeightsFacts, rate: Speed, best: float
-) -> Iterable[str]:
-    read = read_bytes_per_token(variant.architecture, weights)
-    experts = variant.architecture.experts
-    if experts is not None:
-        yield (
-            f"big, since all {experts.count} experts of a layer must be at hand; fast, since a "
-            f"token uses {experts.used} of them and reads {format_memory(read)} of "
-            f"{format_memory(weights.file_bytes)}"
-        )
-    else:
-        yield f"every token reads {format_memory(read)} of weights"
-    yield (
-        f"memory bandwidth allows {best:.1f} tokens a second at best; "
-        f"{rate.tokens_per_second:.1f} are likely, limited by {rate.limited_by}"
-    )

@@ -11,8 +11,7 @@ from setup_manager.units import format_memory, format_size
 
 _LABEL_WIDTH = 21
 _SCREEN_LINES = 30
-_SHOWN_QUANTIZATIONS = 4
-_SHOWN_CONTEXTS = 4
+_SHOWN_QUANTIZATIONS = 3
 Style = Callable[[str, str], str]
 
 
@@ -85,7 +84,8 @@ def _head(explanation: Explanation, screen: Screen) -> Iterable[str]:
         yield f"        {used} of {free} free on {device.name}"
     speed = explanation.speed
     yield f"Speed   {speed_text(speed)}"
-    yield style(f"        limited by {speed.limited_by}; basis: {speed.basis}", "dim")
+    best = f"at best {explanation.ceiling_tokens_per_second:.1f}"
+    yield style(f"        {best}; limited by {speed.limited_by}; basis: {speed.basis}", "dim")
 
 
 def _bar_lines(explanation: Explanation, screen: Screen) -> Iterable[str]:
@@ -105,20 +105,21 @@ def _bar_line(part: MemoryPart, total: int, width: int, screen: Screen) -> str:
     cells = max(1, round(width * part.size_bytes / total))
     share = 100 * part.size_bytes / total
     line = f"{part.label:{_LABEL_WIDTH}}{format_memory(part.size_bytes):>9} {share:3.0f}%  "
+    if screen.verbose and len(line) + len(part.note) <= screen.width:
+        return line + screen.style(part.note, "dim")
     return line + full * cells
 
 
 def _context_lines(explanation: Explanation, screen: Screen) -> Iterable[str]:
     yield screen.style(
-        f"{'context':>10}{'KV cache':>12}{'all of it':>12}{'tokens/s when full':>20}", "dim"
+        f"{'context':>10}{'KV cache':>12}{'needs':>12}{'tokens/s when full':>20}", "dim"
     )
-    rows = explanation.contexts if screen.verbose else explanation.contexts[:_SHOWN_CONTEXTS]
-    for row in rows:
+    for row in explanation.contexts:
         mark = "  <" if row.context == explanation.settings.context else ""
         verdict = screen.style(_SAID[row.verdict], _ROLE[row.verdict])
         yield (
             f"{row.context:>10,}{format_memory(row.kv_cache_bytes):>12}"
-            f"{format_memory(row.total_bytes):>12}{row.tokens_per_second:>20.1f}  {verdict}{mark}"
+            f"{format_memory(row.needed_bytes):>12}{row.tokens_per_second:>20.1f}  {verdict}{mark}"
         )
 
 
