@@ -79,8 +79,10 @@ def _machine_group(machine: Machine) -> Iterator[Check]:
     yield _processor(machine)
     rate = format_rate(machine.bandwidth.bytes_per_second)
     detail = f"main memory is read at {rate} ({machine.bandwidth.basis.value})"
-    guessed = machine.bandwidth.basis is Basis.GUESS
-    yield Check("memory-bandwidth", Status.WARN if guessed else Status.OK, detail)
+    hint = ""
+    if machine.bandwidth.basis is Basis.GUESS:
+        hint = "run it again when the machine has more free memory and less to do"
+    yield Check("memory-bandwidth", Status.WARN if hint else Status.OK, detail, hint)
     yield from _broken(machine, "machine")
 
 
@@ -94,12 +96,15 @@ def _group_of(probe: str) -> str:
     return "power" if probe in _POWER_PROBES else "machine"
 
 
+_REPORT = "nothing here depends on it alone; report it together with `gemma-setup check --json`"
+
+
 def _broken(machine: Machine, group: str) -> Iterator[Check]:
     """List the probes of a group that found something broken, or are broken themselves."""
     for finding in machine.findings:
         if finding.kind is FindingKind.BROKEN and _group_of(finding.probe) == group:
             detail = finding.detail or finding.kind.value
-            yield Check(finding.probe, Status.WARN, detail, finding.hint, group)
+            yield Check(finding.probe, Status.WARN, detail, finding.hint or _REPORT, group)
 
 
 def _processor(machine: Machine) -> Check:
@@ -130,7 +135,7 @@ def _memory_group(machine: Machine) -> Iterator[Check]:
     pressure = machine.memory.pressure_percent
     if pressure is not None and pressure >= 10:
         detail = f"programs wait for memory {pressure:.0f} % of the time"
-        yield Check("memory-pressure", Status.WARN, detail, _close(machine), "memory")
+        yield Check("memory-pressure", Status.WARN, detail, _close_something(machine), "memory")
     yield _swap(machine)
 
 
@@ -145,7 +150,8 @@ def _available(machine: Machine) -> Check:
         detail += f"; most is held by {_described(memory.users[0])}"
     card = max((gpu.free_bytes for gpu in machine.gpus if not gpu.unified), default=0)
     if memory.total_bytes == 0:
-        return Check("memory", Status.WARN, "how much memory there is cannot be read", "", "memory")
+        detail = "how much memory there is cannot be read"
+        return Check("memory", Status.WARN, detail, "make /proc/meminfo readable here", "memory")
     if max(memory.available_bytes, card) < SMALLEST_MODEL_BYTES:
         detail += "; no Gemma 4 model runs in that"
         return Check("memory", Status.FAIL, detail, _more_memory(machine), "memory")
@@ -164,6 +170,10 @@ def _close(machine: Machine) -> str:
     return f"close {' or '.join(_described(user) for user in big[:2])}" if big else ""
 
 
+def _close_something(machine: Machine) -> str:
+    return _close(machine) or "close programs that hold much memory"
+
+
 def _more_memory(machine: Machine) -> str:
     """Tell what gives this machine more memory: a limit raised, or a program closed."""
     parts = [_close(machine)]
@@ -177,7 +187,8 @@ def _more_memory(machine: Machine) -> str:
 
 
 def _virtual_machine_memory(machine: Machine) -> str:
-    wanted = max(8, -(-machine.memory.total_bytes * 2 // GIB))
+    # WSL takes half of Windows' memory by default: half as much again is three quarters of it.
+    wanted = max(8, -(-machine.memory.total_bytes * 3 // (2 * GIB)))
     if machine.surroundings.wsl == 2:
         return (
             f"let WSL have more: in %UserProfile%\\.wslconfig, under [wsl2], set memory={wanted}GB "
@@ -227,7 +238,7 @@ def _swap(machine: Machine) -> Check:
     if memory.zram_bytes:
         detail += f", {format_memory(memory.zram_bytes)} of it zram (in main memory itself)"
     if used > memory.swap_total_bytes // 2 and used > GIB:
-        return Check("swap", Status.WARN, detail, _close(machine), "memory")
+        return Check("swap", Status.WARN, detail, _close_something(machine), "memory")
     return Check("swap", Status.OK, detail, "", "memory")
 
 

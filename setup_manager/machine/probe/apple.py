@@ -23,7 +23,7 @@ DISPLAYS = ("system_profiler", "SPDisplaysDataType", "-json")
 SYSCTL = (
     "sysctl", "hw.memsize", "hw.ncpu", "hw.physicalcpu", "hw.logicalcpu", "hw.nperflevels",
     "hw.perflevel0.physicalcpu", "machdep.cpu.brand_string", "iogpu.wired_limit_mb",
-    "kern.hv_vmm_present", "vm.swapusage", "vm.page_free_count", "hw.pagesize",
+    "kern.hv_vmm_present", "vm.swapusage",
     "hw.optional.AdvSIMD", "hw.optional.arm.FEAT_DotProd", "hw.optional.arm.FEAT_I8MM",
     "hw.optional.arm.FEAT_BF16", "hw.optional.arm.FEAT_SME", "hw.optional.avx2_0",
     "hw.optional.avx512f",
@@ -32,7 +32,6 @@ VM_STAT = ("vm_stat",)
 PROCESSES = ("ps", "-axo", "rss=,comm=")
 BATTERY = ("pmset", "-g", "batt")
 SETTINGS = ("pmset", "-g")
-THERMAL = ("pmset", "-g", "therm")
 
 _FEATURES = {
     "hw.optional.AdvSIMD": "neon", "hw.optional.arm.FEAT_DotProd": "dotprod",

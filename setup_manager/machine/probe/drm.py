@@ -7,7 +7,7 @@ import re
 from setup_manager.machine.facts import Finding, FindingKind, Gpu, Memory, Vendor
 from setup_manager.machine.probe import rocm
 from setup_manager.machine.probe.pci import has_display_device, parse_hex
-from setup_manager.machine.probe.rocm import RocmCard
+from setup_manager.machine.probe.rocm import AmdMemory
 from setup_manager.machine.probe.system import MAX_BYTES, System
 from setup_manager.machine.probe.vulkan import VulkanDevice
 
@@ -42,6 +42,7 @@ def read_drm(
         The GPUs, never added up, and what went wrong.
     """
     gpus: list[Gpu] = []
+    findings: list[Finding] = []
     for card in system.names("/sys/class/drm"):
         if not _CARD.fullmatch(card):
             continue
@@ -53,12 +54,14 @@ def read_drm(
             gpu = _amd(system, folder, device_id, device, memory)
         elif vendor == INTEL_PCI_VENDOR:
             gpu = _intel(system, f"/sys/class/drm/{card}", device_id, device, memory)
+            findings += [] if gpu else [_hidden_memory(device_id)]
         else:
             continue
         gpus += [gpu] if gpu else []
     if not any(gpu.vendor is Vendor.AMD for gpu in gpus):
         gpus += _from_rocm(system, memory)
-    return tuple(gpus), _findings(system, gpus)
+    findings += _missing(system, gpus) if not findings else []
+    return tuple(gpus), tuple(findings)
 
 
 def _matching(vulkan: tuple[VulkanDevice, ...], vendor: int, device_id: int) -> VulkanDevice | None:
@@ -66,7 +69,16 @@ def _matching(vulkan: tuple[VulkanDevice, ...], vendor: int, device_id: int) -> 
     return next(same, None)
 
 
-def _findings(system: System, gpus: list[Gpu]) -> tuple[Finding, ...]:
+def _hidden_memory(device_id: int) -> Finding:
+    return Finding(
+        "intel-gpu",
+        FindingKind.BROKEN,
+        f"the Intel card {device_id:04x} does not show how much memory it has",
+        "turn on resizable BAR in the BIOS (also called Above 4G decoding)",
+    )
+
+
+def _missing(system: System, gpus: list[Gpu]) -> list[Finding]:
     findings = []
     for vendor, number, probe, driver in (
         (Vendor.AMD, AMD_PCI_VENDOR, "amdgpu", "amdgpu"),
@@ -80,13 +92,13 @@ def _findings(system: System, gpus: list[Gpu]) -> tuple[Finding, ...]:
             findings.append(Finding(probe, FindingKind.BROKEN, detail, hint))
         else:
             findings.append(Finding(probe, FindingKind.NOT_FOUND, f"no GPU of {vendor.value}"))
-    return tuple(findings)
+    return findings
 
 
 def _amd(
     system: System, folder: str, device_id: int, vulkan: VulkanDevice | None, memory: Memory
 ) -> Gpu | None:
-    card = RocmCard(
+    card = AmdMemory(
         name=_amd_name(system, folder, device_id, vulkan),
         device_id=device_id,
         vram_bytes=system.read_whole(f"{folder}/mem_info_vram_total") or 0,
@@ -100,7 +112,7 @@ def _amd(
 
 
 def amd_gpu(
-    card: RocmCard, memory: Memory, *, integrated: bool, driver: str, source: str
+    card: AmdMemory, memory: Memory, *, integrated: bool, driver: str, source: str
 ) -> Gpu | None:
     """Describe an AMD GPU by its two pools: memory of its own, and what the driver lends it.
 

@@ -144,6 +144,8 @@ def read_machine(
     around = rest.start(
         "surroundings", lambda: read_surroundings(system, environment, now), Surroundings()
     )
+    nvidia_gpus, nvidia_findings = cards()
+    other_gpus, other_findings = others()
     machine = Machine(
         os=system.platform.os,
         os_version=system.platform.version,
@@ -151,14 +153,15 @@ def read_machine(
         cpu=processor,
         memory=memory,
         bandwidth=bandwidth(),
-        gpus=order_gpus((*cards()[0], *others()[0])),
+        gpus=order_gpus((*nvidia_gpus, *other_gpus)),
         disks=disks(),
         power=power_state(),
         thermal=thermal(),
         surroundings=around(),
     )
-    findings = (*supply(), *cards()[1], *others()[1], *basis.findings, *rest.findings)
-    return replace(machine, findings=tuple(dict.fromkeys(findings)))
+    supply_findings = supply()
+    findings = (*nvidia_findings, *other_findings, *supply_findings)
+    return replace(machine, findings=(*findings, *basis.findings, *rest.findings))
 
 
 def _read_basis(system: System, basis: _Round) -> tuple[Processor, Memory]:

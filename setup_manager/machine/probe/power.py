@@ -15,7 +15,7 @@ _PORTABLE_CHASSIS = frozenset({"8", "9", "10", "11", "14", "30", "31", "32"})
 Source: DMTF SMBIOS specification, system enclosure types."""
 
 _CPU_SENSORS = frozenset({"coretemp", "k10temp", "zenpower", "cpu_thermal", "soc_thermal"})
-_CPU_ZONES = re.compile(r"x86_pkg_temp|cpu|soc|tcpu|acpitz", re.IGNORECASE)
+_CPU_ZONES = re.compile(r"x86_pkg_temp|cpu|soc|tj|acpitz", re.IGNORECASE)
 _PLAUSIBLE_CELSIUS = range(1, 151)
 
 

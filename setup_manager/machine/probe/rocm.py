@@ -15,8 +15,8 @@ SECONDS = 4.0
 
 
 @dataclass(frozen=True, slots=True)
-class RocmCard:
-    """A GPU of rocm-smi.
+class AmdMemory:
+    """What rocm-smi, or the kernel itself, says of a GPU and its two pools of memory.
 
     Attributes:
         name: Marketing name, ``""`` if not said.
@@ -35,7 +35,7 @@ class RocmCard:
     lent_used_bytes: int
 
 
-def parse_cards(text: str) -> tuple[RocmCard, ...]:
+def parse_cards(text: str) -> tuple[AmdMemory, ...]:
     """Read ``rocm-smi … --json``; warnings before the JSON are skipped."""
     try:
         document = json.loads(text[text.index("{") :])
@@ -49,14 +49,14 @@ def parse_cards(text: str) -> tuple[RocmCard, ...]:
     )
 
 
-def _card(fields: dict[str, Any]) -> RocmCard:
+def _card(fields: dict[str, Any]) -> AmdMemory:
     # Releases differ in the case of these keys.
     known = {str(key).lower(): str(value) for key, value in fields.items()}
 
     def amount(key: str) -> int:
         return whole(known.get(key, "")) or 0
 
-    return RocmCard(
+    return AmdMemory(
         name=known.get("card series", ""),
         device_id=parse_hex(known.get("card model", "")) or 0,
         vram_bytes=amount("vram total memory (b)"),
@@ -66,6 +66,6 @@ def _card(fields: dict[str, Any]) -> RocmCard:
     )
 
 
-def read_cards(system: System) -> tuple[RocmCard, ...]:
+def read_cards(system: System) -> tuple[AmdMemory, ...]:
     """Ask rocm-smi; empty where it is not there or says nothing."""
     return parse_cards(system.run(COMMAND, SECONDS).stdout)
