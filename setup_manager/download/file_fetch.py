@@ -194,6 +194,7 @@ class FileFetch:
         if assembly.digest != artifact.sha256:
             self._tell(Kind.VERIFY, "the digest is wrong: looking for what is damaged")
             look.run()
+            self._watch(0)
         assembly.held.seal()
         stamp = stamp_of(self._places.partial)
         write_checks(folder, artifact, stamp, assembly.board.coverage, self._disk)

@@ -324,7 +324,7 @@ def judge_content(
 def _judge_body(status: int, headers: Mapping[str, str], asked: Range) -> Verdict:
     encoding = headers.get("content-encoding", "identity").strip().lower()
     if encoding not in {"", "identity"}:
-        return Verdict(Action.DROP, f"an encoded answer came ({encoding})", Fault.SERVER)
+        return Verdict(Action.RESOLVE, f"an encoded answer came ({encoding})", Fault.SERVER)
     etag = strong_etag(headers)
     if asked.etag is not None and etag is not None and etag != asked.etag:
         return Verdict(Action.RESOLVE, "the content changed at the source", Fault.CONTENT)

@@ -59,7 +59,8 @@ class Source:
         rate: Bytes per second of one connection, as seen lately; 0 if unknown.
         resumes_at: Until when the origin asked to be left alone, on the engine's clock.
         dropped: The verdict that ended it, or None.
-        ranges: Whether it serves ranges.
+        ranges: Whether it serves ranges; None until the first answer. Until it is known to,
+            it gets one connection only.
     """
 
     def __init__(
@@ -69,7 +70,8 @@ class Source:
         self.name = shown(origin.endpoint)
         self.resumes_at = 0.0
         self.dropped: Verdict | None = None
-        self.ranges = True
+        self.ranges: bool | None = None
+        self._active = 0
         self.rate = 0.0
         self.last_reason = ""
         self._origin = origin
@@ -115,8 +117,25 @@ class Source:
     def _accept(self, stream: Stream, address: _Address, verdict: Verdict) -> None:
         with self._lock:
             self.ranges = verdict.ranges
+            if verdict.skip_bytes and self._active > 1:
+                stream.abort()
+                stream.close()
+                raise SourceError(Verdict(Action.RETRY, "the server ignores ranges", Fault.SERVER))
             if self._address is address and address.etag is None:
                 self._address = _Address(address.located, strong_etag(stream.headers))
+
+    def enter(self) -> bool:
+        """Take a connection to this origin, if it may have one more."""
+        with self._lock:
+            if self._active and not self.ranges:
+                return False
+            self._active += 1
+            return True
+
+    def leave(self) -> None:
+        """Give a connection back."""
+        with self._lock:
+            self._active -= 1
 
     def _token_header(self, url: str) -> dict[str, str]:
         """Return the token for the hub's own scheme, host and port, and nothing elsewhere."""
@@ -127,6 +146,8 @@ class Source:
 
     def _resolve(self) -> _Address:
         with self._resolving:
+            if self.dropped is not None:
+                raise SourceError(self.dropped)
             address = self._address
             if address is None:
                 address = self._address = _Address(self._locate(), None)

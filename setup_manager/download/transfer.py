@@ -32,8 +32,6 @@ from setup_manager.units import KIB
 _TICK = 0.05
 _JOIN_SECONDS = 0.7
 _PREFIX_BYTES = 64
-_FIRST_READ_BYTES = 64 * KIB
-_READ_SECONDS = 0.1  # a read ends about this fast, so that progress shows and cancelling is quick
 _PRESSED_PERCENT = 10.0
 
 
@@ -304,18 +302,22 @@ class Transfer:
             except (TransportError, SourceError) as error:
                 failures = 1 if lease.position > lease.start else failures + 1
                 self._take_failure(source, error, failures)
+            finally:
+                source.leave()
 
     def _next(self, index: int) -> tuple[Lease | None, Source | None]:
         if index >= self._count.target:
             return None, None
         now = time.monotonic()
         source = choose(self._sources, now, self._avoid)
-        if source is None or (not source.ranges and index > 0):
+        if source is None or not source.enter():
             return None, None
         split_bytes = max(self._read_bytes, 64 * KIB)
         lease = self._board.acquire(
             source.tag, now, split_bytes=split_bytes, split_seconds=self._split_seconds
         )
+        if lease is None:
+            source.leave()
         return lease, source
 
     def _fetch(self, index: int, lease: Lease, source: Source, buffer: memoryview) -> None:
@@ -324,8 +326,6 @@ class Transfer:
         stream: Stream | None = None
         try:
             stream, skip = source.open(lease.start, lease.end)
-            if skip and index > 0:
-                return  # no ranges here: one connection reads the file from its start
             position = lease.start - skip
             while current is not None:
                 self._streams[index] = (stream, current)
@@ -350,11 +350,10 @@ class Transfer:
         """Read a lease's bytes to its end, checking and writing each read at its place."""
         began, before = time.monotonic(), lease.position
         limit, stop = self._around.limit, self._stop
-        most = _FIRST_READ_BYTES
+        most = limit.quantum(len(buffer))
         try:
-            while reserved := self._board.reserve(lease, limit.quantum(min(most, len(buffer)))):
+            while reserved := self._board.reserve(lease, most):
                 count, crc = 0, lease.crc
-                asked_at = time.monotonic()
                 try:
                     limit.take(reserved, stop)
                     got = stream.read_into(buffer[:reserved])
@@ -364,10 +363,7 @@ class Transfer:
                     count = got
                 finally:
                     self._board.advance(lease, reserved, count, crc)
-                self._last_progress = now = time.monotonic()
-                most = max(
-                    _FIRST_READ_BYTES // 4, int(count / max(now - asked_at, 1e-6) * _READ_SECONDS)
-                )
+                self._last_progress = time.monotonic()
         finally:
             moved = lease.position - before
             if moved:

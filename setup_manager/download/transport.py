@@ -12,7 +12,8 @@ import errno
 import socket
 import ssl
 import threading
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, Protocol
 
@@ -26,6 +27,9 @@ from setup_manager.download.dialing import dial
 from setup_manager.download.network import proxy_for
 from setup_manager.download.options import NetworkOptions
 from setup_manager.download.protocol import Fault
+
+READ_SECONDS = 0.1
+"""A read ends about this fast, so that progress shows and limits stay smooth."""
 
 
 class TransportError(Exception):
@@ -51,7 +55,7 @@ class Stream(Protocol):
     headers: Mapping[str, str]
 
     def read_into(self, view: memoryview) -> int:
-        """Fill `view` or read up to the end; returns the bytes read, 0 at the end.
+        """Read at most `len(view)` bytes; 0 at the end.
 
         Raises:
             TransportError: If the connection broke or fell silent.
@@ -92,17 +96,48 @@ class HttpStream:
             name.lower(): value for name, value in response.headers.items()
         }
         self._raw = response.raw
-        body: Any = getattr(self._raw, "_fp", None)
-        # http.client's response reads straight into a kept buffer; urllib3's own readinto makes
-        # a bytes object first, which costs up to 45 % in page faults.
-        self._body: Any = body if hasattr(body, "readinto") else self._raw
+        self._body: Any = getattr(self._raw, "_fp", None) or self._raw
+        self._broken: TransportError | None = None
+        # http.client reads straight into a kept buffer; urllib3's own readinto makes a bytes
+        # object first, which costs up to 45 % in page faults. Its buffered reader gives what one
+        # recv brought; with a body in chunks only its readinto knows where they end.
+        plain = hasattr(self._body, "fp") and not getattr(self._body, "chunked", True)
+        self._read_once: Callable[[memoryview], int] = (
+            self._read_plain if plain else self._body.readinto
+        )
 
     def read_into(self, view: memoryview) -> int:
-        """Fill `view` or read up to the end; returns the bytes read, 0 at the end."""
+        """Fill `view` or read up to the end, or for `READ_SECONDS`; returns the bytes read.
+
+        What came before a break is returned; the break is raised by the next call.
+        """
+        if self._broken is not None:
+            raise self._broken
+        filled, until = 0, time.monotonic() + READ_SECONDS
         try:
-            return int(self._body.readinto(view))
+            while filled < len(view):
+                count = self._read_once(view[filled:])
+                filled += count
+                if not count or time.monotonic() > until:
+                    break
         except Exception as error:  # noqa: BLE001  a socket closed by abort() raises anything
-            raise TransportError(_break_reason(error)) from None
+            self._broken = TransportError(_break_reason(error))
+            if not filled:
+                raise self._broken from None
+        return filled
+
+    def _read_plain(self, view: memoryview) -> int:
+        """Read what one recv brings, and keep http.client's count of what is left."""
+        body = self._body
+        if body.fp is None:
+            return 0
+        left = body.length
+        count = int(body.fp.readinto1(view if left is None else view[:left]))
+        if left is not None:
+            body.length = left - count
+            if body.length == 0:
+                body.readinto(view[:0])  # lets http.client end the answer
+        return count
 
     def close(self) -> None:
         """Give the connection back if the body was read to its end, else close it."""
@@ -203,13 +238,13 @@ def _break_reason(error: BaseException) -> str:
         return "the host's name was not found (DNS)"
     if _first(causes, exceptions.ProxyError):
         return "the proxy does not answer"
-    if _first(causes, TimeoutError, exceptions.TimeoutError):
-        return "no answer in time"
     number = next((c.errno for c in causes if isinstance(c, OSError) and c.errno), None)
     if number == errno.ECONNREFUSED:
         return "the connection was refused"
     if number in {errno.ENETUNREACH, errno.EHOSTUNREACH}:
         return "there is no route to the host"
+    if _first(causes, TimeoutError, exceptions.TimeoutError):
+        return "no answer in time"
     if _first(causes, ssl.SSLError):
         return "the encrypted connection broke"
     return "the connection broke"
