@@ -92,7 +92,7 @@ def scores(engine: Engine) -> list[Score]:
     kinds = {
         "training": [t for t in known if not corpus.is_held_out(t.question)],
         "held-out phrasings": [t for t in known if corpus.is_held_out(t.question)],
-        "copying unseen words": [corpus.copy_turn(rng) for _ in range(100)],
+        "copying": [corpus.copy_turn(rng) for _ in range(100)],
         "counting": corpus.count_turns(),
         "courtesies": corpus.courtesy_turns(),
     }
