@@ -124,6 +124,9 @@ def amd_gpu(
     """
     unified = integrated and card.lent_bytes > card.vram_bytes
     total = card.lent_bytes if unified else card.vram_bytes
+    if unified and memory.total_bytes:
+        # The driver may be told to lend more than there is (`amdgpu.gttsize`).
+        total = min(total, memory.total_bytes)
     held = card.lent_used_bytes if unified else card.vram_used_bytes
     if not total:
         return None
