@@ -90,7 +90,7 @@ def finish(hub: LoopbackHub, artifact: Artifact, theirs: Path, ours: Path) -> Ro
     layout, origin = PlainFolderLayout(ours), Origin(hub.endpoint)
     transport = HttpTransport(NetworkOptions())
     try:
-        offers = found_for(artifact, [theirs])
+        offers = found_for(artifact, [theirs], settle_seconds=0)
         outcome: Outcome = TakeOver(layout, HubReader([origin], transport)).use(offers)
     finally:
         transport.close()

@@ -27,7 +27,7 @@ from setup_manager.recover.offer import Offer
 from setup_manager.recover.sample import NoRangesError, Proof, RangeReader, prove
 from setup_manager.recover.whole import install_whole
 
-_STORES = frozenset({"the hub cache", "Ollama"})
+_STORES = frozenset({"the hub cache", "Ollama", "LM Studio", "Jan", "llama.cpp"})
 
 
 @dataclass(frozen=True, slots=True)

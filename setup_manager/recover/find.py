@@ -85,7 +85,7 @@ def recognise(folder: Path, name: str, siblings: Collection[str]) -> Trace | Non
         return None
     return (
         hugging_face.recognise(folder.name, name)
-        or llama_cpp.recognise(name)
+        or llama_cpp.recognise(folder.name, name)
         or ollama.recognise(name, siblings)
         or aria2.recognise(name, siblings)
         or model_folders.recognise(folder, name)

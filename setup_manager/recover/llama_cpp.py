@@ -14,12 +14,20 @@ import re
 from setup_manager.recover.leftover import Trace
 
 LEFT_BY = "llama.cpp"
+_FLAT_CACHE = "llama.cpp"
 _SUFFIX = ".downloadInProgress"
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
-def recognise(name: str) -> Trace | None:
-    """Say whether llama.cpp was at a file of this name."""
+def recognise(folder_name: str, name: str) -> Trace | None:
+    """Say whether llama.cpp was at a file.
+
+    Args:
+        folder_name: Last component of the folder.
+        name: Of the file.
+    """
+    if folder_name == _FLAT_CACHE and name.endswith(".gguf"):
+        return Trace(LEFT_BY, name, finished=True)
     if not name.endswith(_SUFFIX):
         return None
     final = name.removesuffix(_SUFFIX)

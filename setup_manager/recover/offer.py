@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from setup_manager.catalog.artifact import Artifact
-from setup_manager.recover.busy import why_busy
+from setup_manager.recover.busy import SETTLE_SECONDS, find_busy
 from setup_manager.recover.content import Grid, LeftoverContent
-from setup_manager.recover.find import Findings, WalkLimits, find_leftovers
+from setup_manager.recover.find import WalkLimits, find_leftovers
 from setup_manager.recover.identify import (
     Evidence,
     Identity,
@@ -119,39 +120,42 @@ def weigh(
 def found_for(
     artifact: Artifact,
     folders: Iterable[Path],
-    written: frozenset[tuple[int, int]] = frozenset(),
     *,
     limits: WalkLimits | None = None,
+    settle_seconds: float = SETTLE_SECONDS,
 ) -> tuple[Offer, ...]:
     """Look for leftovers of one file; what `download` and `install` do by themselves.
 
     Args:
         artifact: What is wanted.
         folders: Where to look, as `places.usual_folders` lists them.
-        written: Files that are being written, from `busy.open_for_writing`; left alone.
         limits: How far to search.
+        settle_seconds: See `find_busy`.
 
     Returns:
         Offers, the best first: whole files, then by evidence, then by what they hold.
     """
-    return offers_for(artifact, find_leftovers(folders, limits), written)
+    leftovers = find_leftovers(folders, limits).leftovers
+    return offers_for(artifact, leftovers, find_busy(leftovers, settle_seconds=settle_seconds))
 
 
 def offers_for(
-    artifact: Artifact, findings: Findings, written: frozenset[tuple[int, int]]
+    artifact: Artifact, leftovers: Iterable[Leftover], busy: Collection[Path]
 ) -> tuple[Offer, ...]:
-    """Weigh what a search found against one file; see `found_for`."""
+    """Weigh what a search found against one file; see `found_for`.
+
+    Args:
+        artifact: What is wanted.
+        leftovers: What was found.
+        busy: Files to leave alone, as `find_busy` returns them.
+    """
     offers = []
-    for leftover in findings.leftovers:
-        if why_busy(leftover, written) is not None:
+    for leftover in leftovers:
+        if leftover.path in busy:
             continue
-        try:
-            offer = weigh(leftover, artifact)
-        except OSError:
-            continue  # it went away, or may not be read: then it is no help
-        if offer is not None:
-            offers.append(offer)
-    return best_first(offers)
+        with suppress(OSError):  # it went away, or may not be read: then it is no help
+            offers.append(weigh(leftover, artifact))
+    return best_first(offer for offer in offers if offer is not None)
 
 
 def best_first(offers: Iterable[Offer]) -> tuple[Offer, ...]:

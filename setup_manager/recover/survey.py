@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
@@ -10,7 +10,6 @@ from pathlib import Path
 from setup_manager.catalog.artifact import Artifact
 from setup_manager.catalog.variant import Catalog, CatalogFile
 from setup_manager.download.places import Layout
-from setup_manager.recover.busy import why_busy
 from setup_manager.recover.identify import Evidence, Identity, candidates, read_identity
 from setup_manager.recover.leftover import Leftover
 from setup_manager.recover.offer import Offer, best_first, weigh
@@ -78,7 +77,7 @@ def survey(
     leftovers: Iterable[Leftover],
     catalog: Catalog,
     resolve: Callable[[CatalogFile], Artifact | None],
-    written: frozenset[tuple[int, int]],
+    busy: Mapping[Path, str],
     *,
     layout: Layout | None = None,
     named: frozenset[Path] = frozenset(),
@@ -90,7 +89,7 @@ def survey(
         catalog: The files that count.
         resolve: Makes the artifact of a file of the catalogue, asking the hub where it is not
             pinned; None where it cannot.
-        written: Files that are being written, from `busy.open_for_writing`.
+        busy: Why some have to be left alone, from `find_busy`.
         layout: Where installed files are: those are passed over, and leftovers of them left alone.
         named: Files that the user named: reported even where they are nothing of ours.
 
@@ -99,7 +98,7 @@ def survey(
     """
     findings = []
     for leftover in leftovers:
-        finding = _finding(leftover, catalog, resolve, written)
+        finding = _finding(leftover, catalog, resolve, busy)
         if finding is not None and layout is not None:
             finding = _unless_installed(finding, layout)
         if finding is not None:
@@ -140,16 +139,15 @@ def _finding(
     leftover: Leftover,
     catalog: Catalog,
     resolve: Callable[[CatalogFile], Artifact | None],
-    written: frozenset[tuple[int, int]],
+    busy: Mapping[Path, str],
 ) -> Finding | None:
     try:
         identity = read_identity(leftover)
         likely = candidates(identity, catalog.files)
         if not likely and not _is_gemma(identity):
             return None
-        busy = why_busy(leftover, written)
-        if busy is not None:
-            return Finding(leftover, Action.LEAVE, busy, identity.description)
+        if leftover.path in busy:
+            return Finding(leftover, Action.LEAVE, busy[leftover.path], identity.description)
         offers = _offers(leftover, identity, [file for _, file in likely], catalog, resolve)
     except OSError as problem:
         return Finding(leftover, Action.LEAVE, f"cannot be read: {problem.strerror}")

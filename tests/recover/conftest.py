@@ -61,7 +61,7 @@ class Bench:
         return DownloadOptions(connections=2, checks_dir=self.home / "checks", wait=False)
 
     def offers(self, folder: Path) -> tuple[Offer, ...]:
-        return found_for(self.artifact, [folder], limits=LIMITS)
+        return found_for(self.artifact, [folder], limits=LIMITS, settle_seconds=0)
 
     def take(self, offers: tuple[Offer, ...], *, move: bool = False, seed: int = 1) -> Outcome:
         transport = HttpTransport(NetworkOptions())

@@ -114,7 +114,9 @@ def hub_cache_take(hub: LoopbackHub, artifact: Artifact, cache: Path) -> Path:
     layout = HubCacheLayout(cache)
     transport = HttpTransport(NetworkOptions())
     reader = HubReader([Origin(hub.endpoint)], transport)
-    outcome = TakeOver(layout, reader).use(found_for(artifact, [cache], limits=LIMITS))
+    outcome = TakeOver(layout, reader).use(
+        found_for(artifact, [cache], limits=LIMITS, settle_seconds=0)
+    )
     transport.close()
     assert outcome.verified is not None
     return outcome.verified.path
@@ -229,7 +231,7 @@ def test_the_rest_comes_into_the_hub_cache_too(
     origin = Origin(hub.endpoint)
     transport = HttpTransport(NetworkOptions())
     take = TakeOver(layout, HubReader([origin], transport))
-    outcome = take.use(found_for(artifact, [folder], limits=LIMITS))
+    outcome = take.use(found_for(artifact, [folder], limits=LIMITS, settle_seconds=0))
     transport.close()
     (file,) = fetch([FileJob(artifact, (origin,))], layout, DownloadOptions(connections=2))
     assert file.reused_bytes == outcome.adopted_bytes == 40 * MIB

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
-from setup_manager.recover.busy import open_for_writing, why_busy
+from setup_manager.recover.busy import find_busy
 from setup_manager.recover.find import WalkLimits, find_leftovers
 from setup_manager.recover.places import usual_folders
 from tests.recover.conftest import LIMITS
@@ -155,10 +156,10 @@ def test_a_file_that_another_program_writes_is_left_alone_until_it_is_done(
         assert writer.stdout is not None
         writer.stdout.readline()
         (leftover,) = find_leftovers([tmp_path], LIMITS).leftovers
-        busy = why_busy(leftover, open_for_writing())
+        busy = find_busy([leftover], settle_seconds=0)
         writer.communicate()
-    assert busy == "another program has it open for writing"
-    assert why_busy(leftover, open_for_writing()) is None
+    assert busy == {path: "another program has it open for writing"}
+    assert find_busy([leftover], settle_seconds=0) == {}
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
@@ -173,18 +174,45 @@ def test_a_file_that_is_only_read_is_not_busy(tmp_path: Path) -> None:
         assert reader.stdout is not None
         reader.stdout.readline()
         (leftover,) = find_leftovers([tmp_path], LIMITS).leftovers
-        assert why_busy(leftover, open_for_writing()) is None
+        assert find_busy([leftover], settle_seconds=0) == {}
         reader.communicate()
 
 
-def test_a_file_that_grew_since_it_was_found_is_busy(tmp_path: Path) -> None:
+def test_a_writer_that_cannot_be_seen_gives_itself_away_by_writing(tmp_path: Path) -> None:
+    # This process does not look at itself, so its thread stands for another user's program.
+    path = put(tmp_path / "m.gguf.part")
+    resting = put(tmp_path / "n.gguf.part")
+    done = threading.Event()
+
+    def write() -> None:
+        with path.open("ab", buffering=0) as file:
+            while not done.wait(0.02):
+                file.write(b"more")
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        busy = find_busy(find_leftovers([tmp_path], LIMITS).leftovers, settle_seconds=0.3)
+    finally:
+        done.set()
+        writer.join()
+    assert busy == {path: "it is changing right now"}
+    assert resting not in busy
+
+
+def test_old_files_cost_no_pause(tmp_path: Path) -> None:
+    path = put(tmp_path / "m.gguf.part")
+    os.utime(path, (1, 1))
+    begun = time.monotonic()
+    assert find_busy(find_leftovers([tmp_path], LIMITS).leftovers, settle_seconds=30) == {}
+    assert time.monotonic() - begun < 10
+
+
+def test_a_file_that_is_gone_is_busy(tmp_path: Path) -> None:
     path = put(tmp_path / "m.gguf.part")
     (leftover,) = find_leftovers([tmp_path], LIMITS).leftovers
-    with path.open("ab") as file:
-        file.write(b"more")
-    assert why_busy(leftover, frozenset()) == "it is changing right now"
     path.unlink()
-    assert why_busy(leftover, frozenset()) is not None
+    assert path in find_busy([leftover], settle_seconds=0)
 
 
 def test_the_usual_folders_are_named_once_each(tmp_path: Path) -> None:

@@ -55,6 +55,7 @@ def trace_of(name: str, folder: PurePath = FOLDER, siblings: tuple[str, ...] = (
         (HEX, "/c/models--o--n/blobs", "the hub cache", "", True, HEX),
         (f"{HEX}.downloadInProgress", "/c/blobs", "llama.cpp", "", False, HEX),
         ("o_n_m-Q4_0.gguf.downloadInProgress", "/l", "llama.cpp", "o_n_m-Q4_0.gguf", False, None),
+        ("o_n_m.gguf", "/h/.cache/llama.cpp", "llama.cpp", "o_n_m.gguf", True, None),
         (f"sha256-{HEX}-partial", "/o/blobs", "`ollama pull`", "", False, HEX),
         (f"sha256-{HEX}", "/o/blobs", "Ollama", "", True, HEX),
         ("m.gguf.crdownload", "/d", "a browser", "m.gguf", False, None),
@@ -231,7 +232,7 @@ def test_any_control_file_gives_spans_within_the_file_or_an_error(content: bytes
 def test_any_name_is_taken_without_complaint(name: str) -> None:
     trace_of(name)
     hugging_face.recognise(name, name)
-    llama_cpp.recognise(name)
+    llama_cpp.recognise("llama.cpp", name)
     browser.recognise(name, name)
     model_folders.recognise(PurePath("Jan") / "x", name)
     plain.recognise(name)
