@@ -22,7 +22,7 @@ from dataclasses import dataclass, replace
 from setup_manager.catalog.artifact import Role
 from setup_manager.catalog.select import weight_files
 from setup_manager.catalog.variant import Catalog, CatalogFile, Variant
-from setup_manager.errors import InsufficientMemoryError
+from setup_manager.errors import InsufficientMemoryError, UsageError
 from setup_manager.fit.headroom import Fit, available_bytes, compare, default_headroom
 from setup_manager.fit.memory import memory_use
 from setup_manager.fit.quality import Task, quality
@@ -108,7 +108,8 @@ class Recommendation:
 
     Attributes:
         choices: The best quantization of every variant that runs, best first; then the others.
-        rejected: What does not run, the nearest miss of each variant first.
+        rejected: What does not run, the nearest miss of each variant first; last those whose
+            context ends before the one that was asked for.
         headroom_bytes: Main memory that was left free.
     """
 
@@ -140,10 +141,10 @@ def recommend(
     _check(catalog, request)
     headroom = request.headroom_bytes
     headroom = default_headroom(machine) if headroom is None else headroom
+    situation = _Situation(catalog, machine, request, headroom, tuple(measurements))
     every = [
-        _choice(catalog, variant, file, machine, request, headroom, measurements)
+        situation.choice(variant, file)
         for variant in catalog.variants.values()
-        if not _beyond(variant, request)
         for file in weight_files(catalog, variant.key)
     ]
     runs = sorted(
@@ -151,7 +152,8 @@ def recommend(
         key=lambda c: (c.verdict is Verdict.TIGHT, -c.score, c.size_bytes),
     )
     misses = sorted(
-        (c for c in every if c.verdict is Verdict.NO), key=lambda c: (c.shortfall_bytes, c.model)
+        (c for c in every if c.verdict is Verdict.NO),
+        key=lambda c: (c.shortfall_bytes == 0, c.shortfall_bytes, c.model),
     )
     if not runs:
         raise nothing_fits(misses, machine)
@@ -166,12 +168,11 @@ def _check(catalog: Catalog, request: Request) -> None:
     )
     check_settings(request.settings)
     check_settings(replace(request.settings, gpu_layers=None), longest)
-
-
-def _beyond(variant: Variant, request: Request) -> bool:
-    """Whether the context asked for is longer than the variant can have."""
-    longest = variant.architecture.context_length
-    return request.context_given and request.settings.context > longest
+    if request.headroom_bytes is not None and request.headroom_bytes < 0:
+        raise UsageError(
+            "Memory to leave free cannot be less than nothing",
+            hint="Use 0 to leave none, or leave it out for the rule.",
+        )
 
 
 def _best_of_each_first(choices: Sequence[Choice]) -> tuple[Choice, ...]:
@@ -203,47 +204,55 @@ def _companion_bytes(catalog: Catalog, file: CatalogFile, role: Role) -> int:
     return min(sizes, default=(True, 0))[1] or 0
 
 
-def _choice(
-    catalog: Catalog,
-    variant: Variant,
-    file: CatalogFile,
-    machine: Machine,
-    request: Request,
-    headroom: int,
-    measurements: Sequence[Measurement],
-) -> Choice:
-    weights = weights_of(catalog, file, variant)
-    plan = _Plan(variant, weights, machine, headroom)
-    settings = plan.settings(request)
-    use = plan.use(settings)
-    fit = compare(use, machine, headroom)
-    rate = speed(
-        variant.architecture, weights, replace(settings, gpu_layers=use.gpu_layers), machine,
-        measurements=measurements,
-    )  # fmt: skip
-    points = quality(variant, file.quantization, trained=file.qat, task=request.task)
-    longest = plan.longest_context(settings)
-    seconds = None
-    if request.download_bytes_per_second:
-        seconds = weights.file_bytes / request.download_bytes_per_second
-    return Choice(
-        model=f"{variant.key}:{file.quantization}",
-        variant=variant.key,
-        quantization=file.quantization,
-        repository=file.repository,
-        path=file.path,
-        size_bytes=weights.file_bytes,
-        settings=settings,
-        memory=use,
-        speed=rate,
-        verdict=fit.verdict,
-        reasons=_reasons(plan, settings, use, fit, longest, seconds),
-        quality=points,
-        score=score(points, rate.tokens_per_second, weights.file_bytes, request.preference),
-        longest_context=longest,
-        shortfall_bytes=fit.shortfall_bytes,
-        download_seconds=seconds,
-    )
+@dataclass(frozen=True, slots=True)
+class _Situation:
+    """What every model is weighed in."""
+
+    catalog: Catalog
+    machine: Machine
+    request: Request
+    headroom: int
+    measurements: tuple[Measurement, ...]
+
+    def choice(self, variant: Variant, file: CatalogFile) -> Choice:
+        """Work out one file of the catalogue."""
+        request = self.request
+        weights = weights_of(self.catalog, file, variant)
+        plan = _Plan(variant, weights, self.machine, self.headroom)
+        settings = plan.settings(request)
+        use = plan.use(settings)
+        fit = compare(use, self.machine, self.headroom)
+        rate = speed(
+            variant.architecture, weights, settings, self.machine, measurements=self.measurements
+        )
+        points = quality(variant, file.quantization, trained=file.qat, task=request.task)
+        longest = plan.longest_context(settings)
+        seconds = None
+        if request.download_bytes_per_second:
+            seconds = weights.file_bytes / request.download_bytes_per_second
+        reasons = _reasons(plan, settings, use, fit, longest, seconds)
+        verdict, shortfall = fit.verdict, fit.shortfall_bytes
+        if request.context_given and request.settings.context > settings.context:
+            reasons = (f"its longest context is {settings.context:,} tokens", *reasons)
+            verdict = Verdict.NO
+        return Choice(
+            model=f"{variant.key}:{file.quantization}",
+            variant=variant.key,
+            quantization=file.quantization,
+            repository=file.repository,
+            path=file.path,
+            size_bytes=weights.file_bytes,
+            settings=settings,
+            memory=use,
+            speed=rate,
+            verdict=verdict,
+            reasons=reasons,
+            quality=points,
+            score=score(points, rate.tokens_per_second, weights.file_bytes, request.preference),
+            longest_context=longest,
+            shortfall_bytes=shortfall,
+            download_seconds=seconds,
+        )
 
 
 def score(
@@ -276,11 +285,19 @@ class _Plan:
         return compare(self.use(settings), self.machine, self.headroom)
 
     def settings(self, request: Request) -> Settings:
-        """Take the context that was asked for, or the longest usual one that fits easily."""
+        """Take the context that was asked for, or the longest usual one that fits easily.
+
+        A variant whose context ends earlier is worked out with what it has. For pictures the
+        projector is counted.
+        """
+        settings = request.settings
+        if request.task is Task.VISION:
+            settings = replace(settings, projector=True)
         if request.context_given:
-            return request.settings
+            longest = self.variant.architecture.context_length
+            return replace(settings, context=min(settings.context, longest))
         usual = LONG_CONTEXTS if request.task is Task.LONG_DOCUMENTS else USUAL_CONTEXTS
-        return default_context(usual, request.settings, self.fit)
+        return default_context(usual, settings, self.fit)
 
     def longest_context(self, settings: Settings) -> int:
         """Find the longest context that fits, by halving; in steps of 1,024 tokens."""

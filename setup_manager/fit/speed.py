@@ -34,7 +34,7 @@ from setup_manager.machine.facts import Basis, Gpu, Machine, Power, Processor, V
 USUAL_DEPTH = 2048
 # A bandwidth that is only guessed, and layers split between a card and the CPU: both add doubt.
 _GUESS_SPREAD = 1.3
-_SPLIT_SPREAD = 1.6
+_SPLIT_SPREAD = 2.0
 # A measurement this many times off a prediction is not of the same thing.
 _MOST_OFF = 4.0
 _LEAST_SCATTER = 0.15

@@ -79,7 +79,7 @@ def test_nothing_recommended_exceeds_what_is_free(
             left = machine.memory.available_bytes - choice.memory.needed_bytes
             assert left >= found.headroom_bytes
     for choice in found.rejected:
-        assert choice.shortfall_bytes > 0
+        assert choice.shortfall_bytes > 0 or choice.settings.context < request.settings.context
         assert len(choice.reasons) >= 2
 
 
@@ -175,6 +175,23 @@ def test_a_context_beyond_a_variant_leaves_the_variant_out() -> None:
     request = Request(Settings(200_000), context_given=True)
     found = recommend(CATALOG, cpu_machine(60, 64), request)
     assert {choice.variant for choice in found.choices} <= {"12b", "26b", "31b"}
+    small = next(choice for choice in found.rejected if choice.variant == "e2b")
+    assert small.reasons[0] == "its longest context is 131,072 tokens"
+
+
+def test_pictures_count_the_projector() -> None:
+    found = recommend(CATALOG, cpu_machine(40, 64), Request(task=Task.VISION))
+    assert all(choice.memory.projector_bytes > 0 for choice in found.choices)
+
+
+def test_a_headroom_that_is_asked_for_is_kept() -> None:
+    machine = cpu_machine(20, 24)
+    found = recommend(CATALOG, machine, Request(headroom_bytes=12 * GIB))
+    for choice in found.choices:
+        if choice.verdict is Verdict.FITS:
+            assert choice.memory.needed_bytes <= 8 * GIB
+    with pytest.raises(UsageError):
+        recommend(CATALOG, machine, Request(headroom_bytes=-1))
 
 
 def test_an_impossible_context_is_a_usage_error() -> None:
