@@ -12,6 +12,7 @@ import pytest
 from setup_manager.machine.facts import FindingKind, Gpu, Machine, Memory, MemoryUser, Vendor
 from setup_manager.machine.probe import apple, nvidia, windows
 from setup_manager.machine.probe.drm import intel_share, parse_resource
+from setup_manager.machine.probe.gpu_users import Handle, parse_handle
 from setup_manager.machine.probe.machine import order_gpus
 from setup_manager.machine.probe.rocm import parse_cards
 from setup_manager.machine.probe.system import LocalCommands, System, this_platform
@@ -284,6 +285,42 @@ def test_intel_card_has_what_its_memory_region_shows(tmp_path: Path) -> None:
     (gpu,) = read(tmp_path, files).gpus
     assert (gpu.total_bytes, gpu.unified, gpu.integrated) == (16 * GIB, False, False)
     assert parse_resource("rubbish") is None
+
+
+HANDLE = (
+    "pos:\t0\nflags:\t02100002\nmnt_id:\t26\nino:\t1283\ndrm-driver:\tamdgpu\n"
+    "drm-client-id:\t{client}\ndrm-pdev:\t0000:03:00.0\npasid:\t32771\n"
+    "drm-memory-vram:\t{kib} KiB\ndrm-memory-gtt: \t24568 KiB\ndrm-memory-cpu: \t0 KiB\n"
+)
+
+
+def test_programs_that_hold_an_amd_card_are_named_and_counted_once(tmp_path: Path) -> None:
+    files = amd_card(mem_info_vram_total=str(8 * GIB), mem_info_vram_used=str(7 * GIB))
+    files["/sys/class/drm/card0/device/uevent"] = "DRIVER=amdgpu\nPCI_SLOT_NAME=0000:03:00.0\n"
+    handles = [("5", "7", 39, 4194304), ("5", "9", 39, 4194304), ("5", "11", 40, 1048576)]
+    for pid, number, client, kib in handles:
+        files[f"/proc/{pid}/fdinfo/{number}"] = HANDLE.format(client=client, kib=kib)
+        files[f"/proc/{pid}/comm"] = "game\n"
+        link = tmp_path / f"proc/{pid}/fd/{number}"
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to("/dev/dri/renderD128")
+    other = tmp_path / "proc/5/fd/12"
+    other.symlink_to("/dev/null")
+    (gpu,) = read(tmp_path, files).gpus
+    assert gpu.users == (MemoryUser("game", 5 * GIB, 1),)
+
+
+def test_handle_of_anything_else_is_none() -> None:
+    assert parse_handle("pos:\t0\nflags:\t02\n") is None
+    assert parse_handle("drm-pdev: x\ndrm-client-id: 1\n") is None
+
+
+def test_intel_names_its_own_memory_local() -> None:
+    handle = parse_handle(
+        "drm-driver:\ti915\ndrm-client-id:\t8\ndrm-pdev:\t0000:03:00.0\n"
+        "drm-total-local0:\t900 MiB\ndrm-resident-local0:\t512 MiB\ndrm-resident-system0:\t1 MiB\n"
+    )
+    assert handle == Handle("0000:03:00.0", 8, 512 * MIB)
 
 
 def test_rocm_smi_of_either_spelling_is_read() -> None:

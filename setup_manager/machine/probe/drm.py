@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
-from setup_manager.machine.facts import Finding, FindingKind, Gpu, Memory, Vendor
+from setup_manager.machine.facts import Finding, FindingKind, Gpu, Memory, MemoryUser, Vendor
 from setup_manager.machine.probe import rocm
+from setup_manager.machine.probe.gpu_users import read_gpu_users
 from setup_manager.machine.probe.pci import has_display_device, parse_hex
 from setup_manager.machine.probe.rocm import AmdMemory
 from setup_manager.machine.probe.system import MAX_BYTES, System
@@ -43,6 +45,7 @@ def read_drm(
     """
     gpus: list[Gpu] = []
     findings: list[Finding] = []
+    users: dict[str, tuple[MemoryUser, ...]] | None = None
     for card in system.names("/sys/class/drm"):
         if not _CARD.fullmatch(card):
             continue
@@ -57,11 +60,18 @@ def read_drm(
             findings += [] if gpu else [_hidden_memory(device_id)]
         else:
             continue
-        gpus += [gpu] if gpu else []
+        if gpu is not None:
+            users = read_gpu_users(system) if users is None else users
+            gpus.append(replace(gpu, users=users.get(_address(system, folder), ())))
     if not any(gpu.vendor is Vendor.AMD for gpu in gpus):
         gpus += _from_rocm(system, memory)
     findings += _missing(system, gpus) if not findings else []
     return tuple(gpus), tuple(findings)
+
+
+def _address(system: System, folder: str) -> str:
+    match = re.search(r"^PCI_SLOT_NAME=(\S+)$", system.read(f"{folder}/uevent") or "", re.MULTILINE)
+    return match[1] if match else ""
 
 
 def _matching(vulkan: tuple[VulkanDevice, ...], vendor: int, device_id: int) -> VulkanDevice | None:

@@ -149,15 +149,15 @@ def read_users(system: System) -> tuple[MemoryUser, ...]:
             continue
         held = parse_statm(system.read(f"/proc/{pid}/statm") or "")
         if held:
-            processes.append((_program_name(system, pid), held))
+            processes.append((program_name(system, pid), held))
     return group_users(processes)
 
 
 _BROWSER_CHILDREN = {"Isolated Web Co": "firefox", "Web Content": "firefox"}
 
 
-def _program_name(system: System, pid: str) -> str:
-    """Name the program; Firefox's children carry names of their own."""
+def program_name(system: System, pid: str) -> str:
+    """Name the program of a process; Firefox's children carry names of their own."""
     name = system.read_word(f"/proc/{pid}/comm") or f"process {pid}"
     return _BROWSER_CHILDREN.get(name, name)
 
