@@ -36,6 +36,7 @@ from setup_manager.workflow.download import (
 from setup_manager.workflow.events import StageEvent, StageStatus
 from setup_manager.workflow.planning import Planning, settings_for
 from setup_manager.workflow.recommend import recommend_models
+from setup_manager.workflow.record import recorded
 from setup_manager.workflow.register import OllamaWay, RegisterResult, register
 from setup_manager.workflow.runtimes import ChosenRuntime, choose_runtime
 from setup_manager.workflow.session import Session
@@ -178,12 +179,15 @@ def install(
         How far it came. An error is in the result and not raised, beside the stages before it.
     """
     installation = _Installation(session, request)
-    try:
-        installation.run(confirm)
-    except KeyboardInterrupt:
-        installation.result.error = _interrupted(installation.result)
-    except SetupError as error:
-        installation.result.error = error
+    with recorded(session) as record:
+        try:
+            installation.run(confirm)
+        except KeyboardInterrupt:
+            installation.result.error = _interrupted(installation.result)
+        except SetupError as error:
+            installation.result.error = error
+        if installation.result.plan is not None:
+            record.model = installation.result.plan.subject.model.name
     return installation.result
 
 

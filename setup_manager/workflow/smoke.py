@@ -22,6 +22,7 @@ from setup_manager.smoke.report import Prediction, SmokeReport
 from setup_manager.smoke.request import SmokeRequest, Watch
 from setup_manager.smoke.run import run_smoke, run_smoke_ollama, smoke_options
 from setup_manager.state.inventory import InstalledModel
+from setup_manager.workflow.record import observed
 from setup_manager.workflow.runtimes import server_runtime
 from setup_manager.workflow.session import Session
 from setup_manager.workflow.subject import Subject
@@ -150,10 +151,11 @@ def _predict(
 
 def _watch(session: Session) -> Watch:
     system = System(Path("/"), LocalCommands(session.environment), this_platform())
-    return Watch(
+    watch = Watch(
         read=machine_reader(system, lambda: power.read_thermal(system)),
         read_process=process_reader(system),
     )
+    return observed(watch, session.observer)
 
 
 def _keep(session: Session, model: InstalledModel, report: SmokeReport) -> None:
