@@ -115,13 +115,20 @@ def to_document(machine: Machine, private: Sequence[str] = ()) -> dict[str, Any]
     return masked
 
 
-def _mask_all(value: Any, private: Sequence[str]) -> Any:
+_FREE_TEXT = frozenset({"path", "device", "detail", "hint", "users"})
+"""Fields that may hold a name; elsewhere a user called "linux" or "nvidia" must do no harm."""
+
+
+def _mask_all(value: Any, private: Sequence[str], *, free_text: bool = False) -> Any:
     if isinstance(value, str):
-        return mask(value, private)
+        return mask(value, private if free_text else ())
     if isinstance(value, dict):
-        return {key: _mask_all(entry, private) for key, entry in value.items()}
+        return {
+            key: _mask_all(entry, private, free_text=free_text or key in _FREE_TEXT)
+            for key, entry in value.items()
+        }
     if isinstance(value, list):
-        return [_mask_all(entry, private) for entry in value]
+        return [_mask_all(entry, private, free_text=free_text) for entry in value]
     return value
 
 

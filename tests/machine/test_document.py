@@ -361,6 +361,17 @@ def test_no_name_is_left_anywhere_in_a_document() -> None:
     assert "firefox" not in text
 
 
+@pytest.mark.parametrize("user", ["linux", "nvidia", "docker", "kvm", "cpu"])
+def test_user_with_the_name_of_a_thing_does_no_harm(user: str) -> None:
+    machine = example()
+    found = from_document(to_document(machine, private=(user,)))
+    assert (found.os, found.gpus, found.surroundings) == (
+        machine.os,
+        machine.gpus,
+        machine.surroundings,
+    )
+
+
 @given(st.text(max_size=60))
 @settings(deadline=None, max_examples=60)
 def test_masking_twice_is_masking_once(text: str) -> None:
