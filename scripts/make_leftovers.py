@@ -114,7 +114,7 @@ def _ended(process: subprocess.Popen[bytes]) -> Iterator[subprocess.Popen[bytes]
         process.wait()
 
 
-def _hf(job: Job, program: str) -> Iterator[subprocess.Popen[bytes]]:
+def _hf(job: Job, program: str, *options: str) -> Iterator[subprocess.Popen[bytes]]:
     artifact = job.artifact
     return _ended(
         job.start(
@@ -122,6 +122,7 @@ def _hf(job: Job, program: str) -> Iterator[subprocess.Popen[bytes]]:
             "download",
             artifact.repository,
             artifact.path,
+            *options,
             HF_ENDPOINT=job.hub.endpoint,
             HF_HUB_CACHE=str(job.folder),
             HF_HOME=str(job.folder.parent / "home"),
@@ -133,6 +134,11 @@ def _hf(job: Job, program: str) -> Iterator[subprocess.Popen[bytes]]:
 @_tool("hf")
 def _hf_current(job: Job) -> Iterator[subprocess.Popen[bytes]]:
     yield from _hf(job, _program("LEFTOVERS_HF", "hf"))
+
+
+@_tool("hf --local-dir")
+def _hf_local(job: Job) -> Iterator[subprocess.Popen[bytes]]:
+    yield from _hf(job, _program("LEFTOVERS_HF", "hf"), "--local-dir", str(job.folder))
 
 
 @_tool("hf before 1.18")

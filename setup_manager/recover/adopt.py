@@ -16,6 +16,7 @@ from pathlib import Path
 
 from setup_manager.download.adopt import adopt
 from setup_manager.download.chunks import chunk_size
+from setup_manager.download.file_fetch import disk_state
 from setup_manager.download.options import DownloadOptions
 from setup_manager.download.places import Layout
 from setup_manager.download.store import FileBusyError, FileClaim
@@ -25,6 +26,7 @@ from setup_manager.recover.busy import has_changed
 from setup_manager.recover.identify import Evidence
 from setup_manager.recover.offer import Offer
 from setup_manager.recover.sample import NoRangesError, Proof, RangeReader, prove
+from setup_manager.recover.spans import Span, whole_chunks
 from setup_manager.recover.whole import install_whole
 
 _STORES = frozenset({"the hub cache", "Ollama", "LM Studio", "Jan", "llama.cpp"})
@@ -95,12 +97,20 @@ class TakeOver:
                 outcome = outcome.and_then(self._use_whole(offer))
                 if outcome.verified is not None:
                     break
+            taken.update(self._chunks_here(offer))
             left = tuple(number for number in offer.chunks if number not in taken)
             if left:
                 step, chunks = self._use_pieces(replace(offer, chunks=left))
                 outcome = outcome.and_then(step)
                 taken.update(chunks)
         return outcome
+
+    def _chunks_here(self, offer: Offer) -> tuple[int, ...]:
+        """Return the chunks that the partial holds: nobody has to look at them again."""
+        artifact, grid = offer.artifact, offer.grid
+        coverage = disk_state(artifact, self.layout.places(artifact)).coverage
+        here = [Span(span.start, span.end) for span in coverage.spans()] if coverage else []
+        return whole_chunks(here, grid.chunk_bytes, grid.size_bytes)
 
     def _use_whole(self, offer: Offer) -> Outcome:
         artifact, path = offer.artifact, offer.leftover.path

@@ -5,7 +5,7 @@ run) or ``blobs/<etag>.<8 hex>.incomplete`` (from 1.18 on; unique to its process
 kill -9 and never used again). With ``--local-dir`` it lies in ``.cache/huggingface/download/`` as
 ``<hash of the name>.<etag>.incomplete``, again with or without the 8 digits. A finished blob is
 ``blobs/<etag>``. For an LFS file the entity tag is the SHA-256. Over HTTP the bytes are a prefix;
-with hf_xet they are written in order too.
+hf_xet may write pieces anywhere.
 Source: huggingface_hub's file_download.py and _local_folder.py, 1.17 and 2.4.
 """
 

@@ -21,6 +21,7 @@ from setup_manager.recover.adopt import Outcome, TakeOver
 from setup_manager.recover.find import WalkLimits, find_leftovers
 from setup_manager.recover.hub_reader import HubReader
 from setup_manager.recover.offer import Offer, found_for
+from setup_manager.rehearsal.content import Content, as_content
 from setup_manager.rehearsal.loopback import LoopbackHub
 from tests.gguf.files import write_model
 
@@ -33,9 +34,15 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_model(tmp_path_factory.mktemp("model") / FILE, rows=4096, tensors=23, tokens=4096)
 
 
+@pytest.fixture(scope="session")
+def content(model: Path) -> Content:
+    """The model as the hub serves it, hashed once."""
+    return as_content(model)
+
+
 @pytest.fixture
-def hub(model: Path) -> Iterator[LoopbackHub]:
-    with LoopbackHub({REPOSITORY: {FILE: model}}) as served:
+def hub(content: Content) -> Iterator[LoopbackHub]:
+    with LoopbackHub({REPOSITORY: {FILE: content}}) as served:
         yield served
 
 

@@ -211,7 +211,15 @@ def test_what_is_in_the_partial_already_is_not_copied_again(
 ) -> None:
     (folder / f"{FILE}.part").write_bytes(model.read_bytes()[: 20 * MIB])
     assert bench.take(bench.offers(folder)).adopted_bytes == 20 * MIB
+    bench.hub.requests.clear()
+    (folder / f"{FILE}.part").write_bytes(model.read_bytes()[: 25 * MIB])
+    assert bench.take(bench.offers(folder)).adopted_bytes == 5 * MIB
+    asked = [exchange.request.range for exchange in bench.hub.requests if exchange.request.range]
+    assert asked
+    assert all(int(text.split("=")[1].split("-")[0]) >= 20 * MIB for text in asked if text)
+    bench.hub.requests.clear()
     assert bench.take(bench.offers(folder)).adopted_bytes == 0
+    assert bench.hub.requests == []
 
 
 def test_a_leftover_is_never_changed(model: Path, folder: Path, bench: Bench) -> None:
