@@ -171,7 +171,9 @@ class _Token:
         rates = self.model.cpu[cpu_family(cpu, self.machine.arch)]
         read = part * read_bytes_per_token(self.architecture, self.weights)
         elements = part * read_elements_per_token(self.architecture)
-        reading = read / (self.model.cpu_efficiency * main.bytes_per_second)
+        efficiency = self.model.cpu_efficiency
+        efficiency *= self.model.numa_efficiency if cpu.numa_nodes > 1 else 1.0
+        reading = read / (efficiency * main.bytes_per_second)
         rate = rates.products_per_second * self.model.weights_per_product
         multiplying = elements / (compute_cores(cpu) * rate)
         if multiplying > reading:

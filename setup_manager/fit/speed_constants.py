@@ -54,8 +54,10 @@ class SpeedModel:
         expert_layer_factor: How much more a block with experts costs beside reading.
         weights_per_product: Weights that a core gets through for each product it could compute:
             unpacking, scaling and waiting take the rest.
-        cpu_efficiency: Share of main memory's bandwidth that reading weights on a CPU reaches;
-            assumed, since arithmetic bound every CPU that was measured.
+        cpu_efficiency: Share of main memory's bandwidth that reading weights on a CPU reaches.
+            Arithmetic bound every Gemma 4 row of a CPU; one of Llama 3 says 0.73.
+        numa_efficiency: What is left of that across memory nodes. One row says so: 31B in 8 bits
+            at about 4 tokens a second on two Xeon 8358, half of what their bandwidth promises.
         cpu_layer_seconds: What a block costs on a CPU beside reading and multiplying; assumed.
     """
 
@@ -65,6 +67,7 @@ class SpeedModel:
     expert_layer_factor: float
     weights_per_product: float
     cpu_efficiency: float
+    numa_efficiency: float
     cpu_layer_seconds: float
 
 
@@ -79,7 +82,10 @@ FITTED = SpeedModel(
     },
     cpu={
         "avx512": CpuRates(64 * 3.0e9, 1.4, "64 products a cycle at 3 GHz; 2-core EPYC"),
-        "avx2": CpuRates(32 * 3.5e9, 1.6, "32 products a cycle at 3.5 GHz; no rows"),
+        # No Gemma 4 rows. Llama 3 at 4 bits on AVX2 laptops: 12.3e9 weights a second on a core of
+        # an i5-4278U (ai-benchmarks issue 53), at least 11.2e9 on one of an i7-7820HQ, which reads
+        # at 0.73 of its bandwidth (normiebench issue 42).
+        "avx2": CpuRates(190e9, 1.6, "published Llama 3 rows of two laptops"),
         "neon-dotprod": CpuRates(32 * 2.4e9, 1.5, "32 products a cycle at 2.4 GHz; Pi 5"),
         "neon": CpuRates(8 * 1.6e9, 1.6, "8 products a cycle at 1.6 GHz; Pi 4"),
         "other": CpuRates(8 * 2.0e9, 2.0, "guess"),
@@ -88,6 +94,7 @@ FITTED = SpeedModel(
     expert_layer_factor=1.51,
     weights_per_product=0.061,
     cpu_efficiency=0.75,
+    numa_efficiency=0.5,
     cpu_layer_seconds=50e-6,
 )
 # A card whose bandwidth no table knows.

@@ -168,3 +168,16 @@ def test_old_cards_are_told_by_name() -> None:
     assert gpu_family(card("NVIDIA GeForce GTX 1050 Ti")) == "nvidia-old"
     assert gpu_family(card("NVIDIA GeForce GTX 1660 Ti")) == "nvidia"
     assert gpu_family(card("NVIDIA GeForce RTX 5090")) == "nvidia"
+
+
+def test_two_memory_nodes_read_more_slowly_than_their_bandwidth_promises() -> None:
+    architecture = VARIANTS["31b"].architecture
+    weights = estimated_weights(architecture, "Q8_0")
+    flat = cpu_machine(120, 256, cores=64, bandwidth=409e9)
+    nodes = replace(flat, cpu=replace(flat.cpu, numa_nodes=2))
+    found = speed(architecture, weights, Settings(), nodes)
+    assert found.low < 4.0 < found.high
+    assert (
+        found.tokens_per_second
+        < 0.6 * speed(architecture, weights, Settings(), flat).tokens_per_second
+    )

@@ -10,6 +10,7 @@ from setup_manager.catalog.load import load_catalog
 from setup_manager.catalog.variant import CatalogFile
 from setup_manager.fit.tensors import tensor_shapes
 from setup_manager.fit.weights import (
+    METADATA_BYTES,
     estimated_weights,
     read_bytes_per_token,
     read_elements_per_token,
@@ -19,6 +20,7 @@ from setup_manager.fit.weights import (
 )
 from setup_manager.gguf.header import read_header
 from setup_manager.machine.facts import Processor
+from setup_manager.units import MIB
 
 CATALOG = load_catalog()
 SIZED = [
@@ -109,3 +111,43 @@ def test_a_files_own_list_agrees_with_its_label(variant: str, tmp_path: Path) ->
     assert own.layer_bytes == label.layer_bytes
     assert own.matrix_types == label.matrix_types
     assert own.expert_bytes == label.expert_bytes
+
+
+@pytest.mark.parametrize(
+    ("variant", "quantization", "mib"),
+    # What llama-fit-params (b11434, AVX-512) keeps outside of rearranged memory; it counts the
+    # output matrix beside the token embedding, which is the same page of the same file.
+    [
+        ("e2b", "Q4_K_M", 1962),
+        ("e4b", "Q4_K_M", 2663),
+        ("12b", "QAT-Q4_0", 1577),
+        ("26b", "QAT-Q4_0", 1198),
+        ("31b", "QAT-Q4_0", 2210),
+    ],
+)
+def test_what_is_not_rearranged_agrees_with_the_oracle(
+    variant: str, quantization: str, mib: int
+) -> None:
+    weights = estimated_weights(CATALOG.variants[variant].architecture, quantization)
+    types = repacked_types(Processor("", 2, 2, 2.0, frozenset({"avx2", "avx512f"})))
+    kept = weights.file_bytes - METADATA_BYTES + weights.token_embedding_bytes
+    kept -= repacked_bytes(weights, types)
+    assert kept / MIB == pytest.approx(mib, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("variant", "quantization", "file_bytes", "cpu_mib", "gpu_mib"),
+    # Logs of full offload on CUDA.
+    [
+        ("e4b", "Q4_K_M", 4_977_171_584, 2208, 2883.5),
+        ("12b", "QAT-Q4_0", 6_975_879_296, 787.5, 6637.6),
+    ],
+)
+def test_the_halves_of_a_full_offload_agree_with_logs(
+    variant: str, quantization: str, file_bytes: int, cpu_mib: float, gpu_mib: float
+) -> None:
+    weights = estimated_weights(CATALOG.variants[variant].architecture, quantization, file_bytes)
+    on_cpu = weights.per_layer_embedding_bytes + weights.token_embedding_bytes
+    assert on_cpu / MIB == pytest.approx(cpu_mib, rel=0.001)
+    on_gpu = weights.block_bytes + weights.token_embedding_bytes
+    assert on_gpu / MIB == pytest.approx(gpu_mib, rel=0.01)
