@@ -89,6 +89,47 @@ def write_random_drafter(
     return path
 
 
+def write_random_projector(path: Path, *, target_hidden: int = 64, seed: int = 3) -> Path:
+    """Write an image projector of the 12B's kind (``gemma4uv``) and return its path.
+
+    What it needs: tools/mtmd/models/gemma4uv.cpp and clip.cpp of llama.cpp b11434.
+
+    Args:
+        path: Where to.
+        target_hidden: Width of the residual stream of the model that it is for.
+        seed: Of the random weights.
+    """
+    hidden, patch, merge = 32, 16, 3
+    writer = gguf.GGUFWriter(str(path), "clip")
+    writer.add_bool("clip.has_vision_encoder", True)
+    writer.add_string("clip.projector_type", "gemma4uv")
+    for name, value in (
+        ("embedding_length", hidden),
+        ("feed_forward_length", hidden),
+        ("block_count", 0),
+        ("attention.head_count", 1),
+        ("projection_dim", target_hidden),
+        ("image_size", 768),
+        ("patch_size", patch),
+        ("projector.scale_factor", merge),
+    ):
+        writer.add_uint32(f"clip.vision.{name}", value)
+    writer.add_float32("clip.vision.attention.layer_norm_epsilon", 1e-6)
+    writer.add_array("clip.vision.image_mean", [0.0, 0.0, 0.0])
+    writer.add_array("clip.vision.image_std", [1.0, 1.0, 1.0])
+    tensors = _Tensors(writer, np.random.default_rng(seed))
+    pixels = 3 * (patch * merge) ** 2
+    tensors.add("v.patch_embd.weight", hidden, pixels)
+    tensors.ones("v.patch_embd.bias", hidden)
+    tensors.add("v.position_embd.weight", 2, 64, hidden)
+    for index, length in ((1, pixels), (2, hidden), (3, hidden)):
+        tensors.ones(f"v.patch_norm.{index}.weight", length)
+        tensors.ones(f"v.patch_norm.{index}.bias", length)
+    tensors.add("mm.input_projection.weight", target_hidden, hidden)
+    _finish(writer)
+    return path
+
+
 def _vocabulary() -> list[str]:
     letters = [chr(code) for code in range(33, 127)] + ["▁"]
     return [*_SPECIAL, *(f"<0x{byte:02X}>" for byte in range(256)), *letters, "an", "th"]

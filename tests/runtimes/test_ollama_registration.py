@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -27,7 +27,11 @@ from setup_manager.smoke.reading import machine_reader
 from setup_manager.smoke.request import SmokeRequest, Watch
 from setup_manager.smoke.run import run_smoke_ollama
 from tests.runtimes.ollama_standin import ollama_standin
-from tests.runtimes.random_gguf import write_random_gemma4
+from tests.runtimes.random_gguf import (
+    write_random_drafter,
+    write_random_gemma4,
+    write_random_projector,
+)
 
 NAME = "gemma-4-e4b:UD-Q4_K_XL"
 
@@ -89,6 +93,11 @@ def weights(random_model: Path, store: Path) -> ollama.BlobFile:
     if not path.exists():
         shutil.copyfile(random_model, path)
     return ollama.BlobFile(path.name, path, hashlib.sha256(path.read_bytes()).hexdigest())
+
+
+def blob_file(path: Path, role: str = "weights") -> ollama.BlobFile:
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    return ollama.BlobFile(path.name, path, sha256, role)
 
 
 def request_for(file: ollama.BlobFile, *stores: Path, context: int = 1024) -> ollama.OllamaRequest:
@@ -164,6 +173,28 @@ def test_linking_makes_no_second_copy_and_the_model_answers(
     assert ollama.unregister(client, registration)
     assert blobs(store) == before
     assert weights.path.exists()
+
+
+@pytest.mark.parametrize("way", [ollama.register, ollama.register_by_link])
+def test_projector_and_drafter_go_in_and_come_out_with_the_model(
+    client: LocalClient,
+    store: Path,
+    weights: ollama.BlobFile,
+    way: Callable[..., ollama.Registration],
+) -> None:
+    others = (
+        blob_file(write_random_projector(store.parent / "mmproj.gguf"), "projector"),
+        blob_file(write_random_drafter(store.parent / "mtp.gguf"), "drafter"),
+    )
+    before = blobs(store)
+    request = replace(request_for(weights, store), files=(weights, *others))
+    registration = way(client, request)
+    modelfile = str(show(client, NAME)["modelfile"])
+    assert all(file.sha256 in modelfile for file in others if file.role == "projector")
+    assert all((store / "blobs" / f"sha256-{file.sha256}").exists() for file in others)
+    assert ollama.unregister(client, registration)
+    assert blobs(store) == before
+    assert all(file.path.exists() for file in others)
 
 
 def test_registering_again_changes_nothing(client: LocalClient, weights: ollama.BlobFile) -> None:

@@ -21,7 +21,7 @@ from setup_manager.smoke.reading import machine_reader, process_reader
 from setup_manager.smoke.report import Prediction, require_passed
 from setup_manager.smoke.request import SmokeEvent, SmokeRequest, Watch
 from setup_manager.smoke.run import run_smoke, smoke_options
-from tests.runtimes.random_gguf import write_random_drafter
+from tests.runtimes.random_gguf import write_random_drafter, write_random_projector
 
 pytestmark = pytest.mark.real_runtime
 WEIGHTS = next(Path(rehearsal.__file__).parent.glob("data/*.gguf"))
@@ -105,3 +105,16 @@ def test_a_real_drafter_is_used_and_compared(
     assert report.drafter.drafted_tokens > 0
     assert report.drafter.accepted_tokens < report.drafter.drafted_tokens
     assert report.completion.drafted_tokens == 0
+
+
+def test_a_picture_goes_through_a_real_projector(
+    runtime: ServerRuntime, watch: Watch, tmp_path: Path
+) -> None:
+    projector = write_random_projector(tmp_path / "mmproj.gguf", target_hidden=64)
+    request = SmokeRequest("rehearsal", smoke_options(StartOptions()), image=True)
+    files = ModelFiles(WEIGHTS, projector=projector)
+    report = run_smoke(runtime, files, request, watch)
+    # The projector is random and the model knows no pictures: what counts is that it was read.
+    assert report.completion.prompt_tokens > 70
+    assert not report.passed
+    assert "expected 'red'" in "\n".join(report.reasons)
