@@ -18,7 +18,7 @@ from setup_manager.recover.content import Grid, LeftoverContent
 from setup_manager.recover.spans import Span
 
 SAMPLE_BYTES = 4096
-_RANDOM_SAMPLES = 12
+_RANDOM_SAMPLES = 20
 _MOST_RUN_ENDS = 12
 _MOST_PROBES = 24
 _DISTINCT_BYTES = 16
@@ -51,6 +51,7 @@ class Proof:
 
     Attributes:
         samples: Places compared.
+        random_samples: Of those, the ones that were chosen at random.
         agreed: Places that were the same here and there.
         sampled_bytes: Bytes fetched for it.
         confirmed_chunks: Chunks to use: those of the candidates that no sample spoke against.
@@ -58,6 +59,7 @@ class Proof:
     """
 
     samples: int
+    random_samples: int
     agreed: int
     sampled_bytes: int
     confirmed_chunks: tuple[int, ...]
@@ -67,9 +69,10 @@ class Proof:
     def undetected_share(self) -> float:
         """Share of wrong bytes that would have passed with a chance of 1 in 1000.
 
-        From (1 - share) ** samples = 0.001 for places taken at random.
+        From (1 - share) ** samples = 0.001; only places taken at random count.
         """
-        return 1.0 if self.samples == 0 else 1.0 - _MISS_CHANCE ** (1.0 / self.samples)
+        count = self.random_samples
+        return 1.0 if count == 0 else 1.0 - _MISS_CHANCE ** (1.0 / count)
 
     @property
     def sentence(self) -> str:
@@ -77,7 +80,7 @@ class Proof:
         return (
             f"{self.agreed} of {self.samples} samples of {SAMPLE_BYTES} bytes agree with the hub; "
             f"had more than {self.undetected_share:.0%} of the bytes been wrong, the chance to "
-            "miss it was below 1 in 1000"
+            "miss it would be below 1 in 1000"
         )
 
 
@@ -111,12 +114,16 @@ def prove(
         OSError: If the file cannot be read.
     """
     compare = _Comparison(content, artifact, grid, reader)
-    for place in _places(content, grid, chunks, rng):
+    for place in _telling_places(content, grid, chunks, rng):
         compare.at(place)
+    fixed = compare.samples
+    for _ in range(_RANDOM_SAMPLES if chunks else 0):
+        compare.at(_place_in(content, grid.span(rng.choice(chunks)), rng))
+    random_samples = compare.samples - fixed
     if compare.agreed * 2 <= compare.samples:
-        return compare.proof(())
+        return compare.proof((), random_samples)
     compare.around_wrong(frozenset(chunks), rng)
-    return compare.proof(chunks)
+    return compare.proof(chunks, random_samples)
 
 
 class _Comparison:
@@ -165,9 +172,10 @@ class _Comparison:
                         break
                     number += step
 
-    def proof(self, chunks: Sequence[int]) -> Proof:
+    def proof(self, chunks: Sequence[int], random_samples: int) -> Proof:
         return Proof(
             samples=self.samples,
+            random_samples=random_samples,
             agreed=self.agreed,
             sampled_bytes=self._fetched,
             confirmed_chunks=tuple(n for n in chunks if n not in self._wrong),
@@ -175,10 +183,10 @@ class _Comparison:
         )
 
 
-def _places(
+def _telling_places(
     content: LeftoverContent, grid: Grid, chunks: Sequence[int], rng: random.Random
 ) -> Iterator[Span]:
-    """Yield where to look: what tells revisions apart, what damage hits, and anywhere."""
+    """Yield where to look first: at what tells revisions apart and at what damage hits."""
     if not chunks:
         return
     runs = grid.runs(chunks)
@@ -187,8 +195,6 @@ def _places(
         yield template
     ends = [Span(max(run.start, run.stop - SAMPLE_BYTES), run.stop) for run in runs]
     yield from rng.sample(ends, min(len(ends), _MOST_RUN_ENDS))
-    for _ in range(_RANDOM_SAMPLES):
-        yield _place_in(content, grid.span(rng.choice(chunks)), rng)
 
 
 def _place_in(content: LeftoverContent, span: Span, rng: random.Random) -> Span:

@@ -200,7 +200,7 @@ def _why_left(likely: tuple[tuple[object, CatalogFile], ...]) -> str:
 def _chosen(offer: Offer) -> Finding:
     if offer.match.evidence is Evidence.OTHER_UPLOAD:
         reason = (
-            "another upload of the same tensors, as from before July 2026: "
+            "seems to be another upload of the same tensors, as from before July 2026: "
             f"{offer.sentence}; the header is fetched anew"
         )
         return Finding(offer.leftover, Action.FINISH, reason, offer.identity.description, offer)

@@ -203,7 +203,7 @@ def test_the_sentence_names_the_tool_and_the_bytes(model: Path, folder: Path, be
     outcome = bench.take((offer,))
     assert outcome.notes[0].startswith(offer.sentence)
     assert "samples of 4096 bytes agree" in outcome.notes[0]
-    assert "below 1 in 1000" in outcome.notes[0]
+    assert "would be below 1 in 1000" in outcome.notes[0]
 
 
 def test_what_is_in_the_partial_already_is_not_copied_again(
