@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -97,6 +98,7 @@ def survey(
         A finding each; files that are no Gemma 4 are passed over.
     """
     findings = []
+    named = frozenset(Path(os.path.realpath(path)) for path in named)  # as leftovers have it
     for leftover in leftovers:
         finding = _finding(leftover, catalog, resolve, busy)
         if finding is not None and layout is not None:
