@@ -9,8 +9,9 @@ import time
 class ConnectionCount:
     """Adapts the number of connections to what helps: pure, fed with samples.
 
-    Climbs while every step brings more throughput, goes back when a step brought nothing, and
-    tries again after a while, since networks change.
+    Climbs while every step brings more throughput. When a step brought nothing it goes back,
+    rests, and tries fewer: they are kept as long as that costs nothing. After every trial that
+    failed it turns round, since networks change.
 
     Args:
         fixed: A number that is not to be changed, or None.
@@ -21,8 +22,11 @@ class ConnectionCount:
     GAIN = 1.08
     """A step up is worth it when throughput grows by this factor."""
 
-    REST = 12
-    """Samples without a step after one that brought nothing."""
+    LOSS = 0.97
+    """A step down is free when throughput keeps this factor."""
+
+    REST = 8
+    """Samples without a step after a trial that failed."""
 
     def __init__(self, fixed: int | None, most: int, start: int = 4) -> None:
         self._fixed = fixed
@@ -31,6 +35,7 @@ class ConnectionCount:
         self._before = 0.0
         self._tried_from: int | None = None
         self._rest = 0
+        self._up = True
 
     def sample(self, rate: float, *, pressed: bool = False) -> int:
         """Take note of the throughput since the last sample.
@@ -57,16 +62,24 @@ class ConnectionCount:
         return self.target
 
     def _step(self, rate: float) -> None:
-        if rate <= 0 or self.target >= self._most:
+        change = max(1, self.target // 2) if self._up else -max(1, self.target // 3)
+        target = min(self._most, max(1, self.target + change))
+        if rate <= 0 or target == self.target:
+            self._turn()
             return
         self._before, self._tried_from = rate, self.target
-        self.target = min(self._most, self.target + max(1, self.target // 2))
+        self.target = target
 
     def _judge_step(self, rate: float) -> None:
-        if rate < self._before * self.GAIN:
+        worth_it = rate >= self._before * (self.GAIN if self._up else self.LOSS)
+        if not worth_it:
             self.target = self._tried_from or 1
-            self._rest = self.REST
+            self._turn()
         self._tried_from = None
+
+    def _turn(self) -> None:
+        self._up = not self._up
+        self._rest = self.REST
 
 
 class RateLimit:

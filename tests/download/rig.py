@@ -12,6 +12,7 @@ from pathlib import Path
 from setup_manager.catalog.artifact import Artifact
 from setup_manager.download import engine
 from setup_manager.download.events import DownloadEvent, Kind
+from setup_manager.download.journal import replay
 from setup_manager.download.options import DownloadOptions, NetworkOptions
 from setup_manager.download.places import FileJob, FilePlaces, Origin
 from setup_manager.download.verified import VerifiedFile
@@ -82,6 +83,11 @@ class Rig:
             self.ports,
         )
         return file
+
+    @property
+    def places_covered(self) -> int:
+        """Bytes that the journal says are there."""
+        return replay(self.places.journal.read_bytes()).coverage.covered_bytes
 
     def content_requests(self) -> list[Exchange]:
         return [
