@@ -10,6 +10,7 @@ import argparse
 import json
 import signal
 import sys
+import threading
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,15 +22,17 @@ def main(arguments: list[str]) -> int:
     parsed = _parse(arguments)
     import xllamacpp
 
-    # The engine is stopped by its destructor, so a signal has to end the wait and not the process.
-    stop = {signal.SIGTERM, signal.SIGINT}
-    signal.pthread_sigmask(signal.SIG_BLOCK, stop) if hasattr(signal, "pthread_sigmask") else None
     try:
         server = xllamacpp.Server(parameters(xllamacpp, parsed))
     except (RuntimeError, ValueError) as error:
         print(f"engine: {error}", file=sys.stderr, flush=True)  # noqa: T201 - this is a program
         return 1
-    signal.sigwait(stop)
+    # The engine is stopped by its destructor, so from now on a signal ends the wait and not the
+    # process; while it loaded there was nothing to stop.
+    stopped = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopped.set())
+    stopped.wait()
     del server
     return 0
 

@@ -10,7 +10,6 @@ import contextlib
 import os
 import re
 import secrets
-import signal
 import socket
 import subprocess
 import sys
@@ -33,6 +32,7 @@ _POLL_SECONDS = 0.05
 _ANSWER_SECONDS = 2.0
 _TAIL_LINES = 60
 _LINE_CHARACTERS = 500
+_SIGKILL = 9
 _LOG_PREFIX = re.compile(r"^(?:\d+\.)+\d+ [A-Z] ")
 
 
@@ -46,11 +46,11 @@ class LoadProgress:
 
     Attributes:
         seconds: Since the start.
-        line: The last line that the engine wrote, ``""`` before the first.
+        last_words: The last line that the engine wrote, ``""`` before the first.
     """
 
     seconds: float
-    line: str
+    last_words: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +119,7 @@ def explain_death(name: str, returncode: int, tail: str) -> Death:
     for pattern, kind, message, hint in _DEATHS:
         if re.search(pattern, tail, re.IGNORECASE):
             return Death(kind, message.format(name=name), hint.format(name=name))
-    if returncode == -signal.SIGKILL:
+    if returncode == -_SIGKILL:
         return Death(
             "killed",
             f"{name} was killed from outside, most likely by the system for lack of memory.",
@@ -230,6 +230,13 @@ class ServerProcess:
             return self._running.wait(seconds)
         except subprocess.TimeoutExpired:
             return None
+
+    def kill(self) -> None:
+        """End the child by force, at once."""
+        child = self._child
+        if child is not None and child.poll() is None:
+            child.kill()
+        self.end()
 
     def end(self) -> None:
         """End the child: politely, then by force. May be called at any time, from any thread."""

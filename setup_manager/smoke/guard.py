@@ -212,6 +212,11 @@ class Guard:
         self._thread.join()
 
     @property
+    def resident_bytes(self) -> int:
+        """What the process held at most, as of the last look."""
+        return self._memory.peak_bytes
+
+    @property
     def allowance_bytes(self) -> int:
         """Memory that a model may take without coming under the floor, as of the last look."""
         last = self._readings[-1]

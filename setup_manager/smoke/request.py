@@ -44,11 +44,13 @@ class SmokeEvent:
             ``"drafter"`` or ``"cpu"``.
         seconds: Since the stage began.
         detail: The engine's last line while loading; a speed while measuring.
+        share: How much of the model is in memory while it loads, from 0 to 1; None elsewhere.
     """
 
     stage: str
     seconds: float = 0.0
     detail: str = ""
+    share: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

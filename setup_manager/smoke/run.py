@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from setup_manager.errors import RuntimeMissingError, SmokeFailedError
-from setup_manager.runtimes.base import Launch, ModelFiles, ServerRuntime
+from setup_manager.runtimes.base import ModelFiles, ServerRuntime
 from setup_manager.runtimes.http import LocalClient
 from setup_manager.runtimes.options import StartOptions
 from setup_manager.runtimes.server import LoadProgress, ServerProcess, StoppedError, last_lines
@@ -79,20 +79,7 @@ def run_smoke(
         SmokeFailedError: If the runtime died, hung, answered rubbish or had to be ended.
         RuntimeMissingError: If the runtime is too old for the model.
     """
-    plain = replace(files, drafter=None)
-    try:
-        report = _test_server(runtime, plain, request, watch, observer)
-    except SmokeFailedError as error:
-        if isinstance(error, StoppedError) or not _may_be_gpu(request):
-            raise
-        raise _blame(error, _cpu_verdict(runtime, plain, request, watch, observer)) from error
-    if not report.passed and _may_be_gpu(request):
-        verdict = _cpu_verdict(runtime, plain, request, watch, observer)
-        reasons = (*report.reasons, _whose_fault(verdict))
-        return replace(report, reasons=reasons, retried_on_cpu=True)
-    if report.passed and files.drafter is not None:
-        return _with_drafter(report, runtime, files, request, watch, observer)
-    return report
+    return _ServerTest(runtime, files, request, watch, observer).run()
 
 
 def run_smoke_ollama(
@@ -125,39 +112,90 @@ def run_smoke_ollama(
             subject.unload()
 
 
-def _test_server(
-    runtime: ServerRuntime,
-    files: ModelFiles,
-    request: SmokeRequest,
-    watch: Watch,
-    observer: Observer,
-) -> SmokeReport:
-    with _served(runtime.launch(files, request.options), request, watch, observer) as (
-        subject,
-        guard,
-    ):
-        return _examine(subject, runtime.name, request, guard, observer)
+@dataclass(frozen=True, slots=True)
+class _ServerTest:
+    """A test with a server child: what runs, what is asked, who watches, who is told."""
+
+    runtime: ServerRuntime
+    files: ModelFiles
+    request: SmokeRequest
+    watch: Watch
+    observer: Observer
+
+    def run(self) -> SmokeReport:
+        try:
+            report = self._without_drafter()
+        except SmokeFailedError as error:
+            if isinstance(error, StoppedError) or not _may_be_gpu(self.request):
+                raise
+            raise _blame(error, self._cpu_verdict()) from error
+        if not report.passed and _may_be_gpu(self.request):
+            reasons = (*report.reasons, _whose_fault(self._cpu_verdict()))
+            return replace(report, reasons=reasons, retried_on_cpu=True)
+        if report.passed and self.files.drafter is not None:
+            return self._compared_with_drafter(report)
+        return report
+
+    def _without_drafter(self) -> SmokeReport:
+        plain = replace(self.files, drafter=None)
+        with self._served(plain) as (subject, guard):
+            return _examine(subject, self.runtime.name, self.request, guard, self.observer)
+
+    def _compared_with_drafter(self, report: SmokeReport) -> SmokeReport:
+        """Measure again with the drafter; its failure is a reason and does not fail the model."""
+        self.observer(SmokeEvent("drafter"))
+        try:
+            with self._served(self.files) as (subject, _):
+                subject.ask(_WARM_UP)
+                measured = _measure(subject, self.observer, "drafter")
+        except (SmokeFailedError, RuntimeMissingError) as error:
+            reasons = (*report.reasons, f"With the drafter it does not run: {error.message}")
+            return replace(report, reasons=reasons)
+        return replace(report, drafter=measured)
+
+    def _cpu_verdict(self) -> Verdict:
+        """Run the question once more without the GPU."""
+        self.observer(SmokeEvent("cpu"))
+        options = replace(self.request.options, gpu_layers=0)
+        on_cpu = replace(self.request, options=options, long_minutes=0.0)
+        try:
+            report = replace(self, request=on_cpu)._without_drafter()
+        except SmokeFailedError as error:
+            return Verdict(passed=False, reasons=(error.message, *error.context))
+        return Verdict(report.passed, report.reasons)
+
+    @contextmanager
+    def _served(self, files: ModelFiles) -> Iterator[tuple[ServerSubject, Guard]]:
+        """Start a server under the guard; end both."""
+        watch, request = self.watch, self.request
+        used_before = watch.used_vram_bytes() if watch.used_vram_bytes else None
+        size_bytes = _size_bytes(files)
+
+        def loading(progress: LoadProgress) -> None:
+            share = min(guard.resident_bytes / size_bytes, 1.0) if size_bytes else None
+            words = "".join(last_lines((progress.last_words,)))
+            self.observer(SmokeEvent("load", progress.seconds, words, share))
+
+        with _guard(request, watch) as guard:
+            server = ServerProcess(
+                self.runtime.launch(files, request.options),
+                deadline_seconds=request.load_seconds,
+                observer=loading,
+                on_start=lambda pid: guard.protect_from(pid, server.kill),
+                stop_reason=lambda: guard.reason,
+                memory_limit_bytes=0 if _may_be_gpu(request) else guard.allowance_bytes,
+            )
+            with server:
+                yield ServerSubject(server, guard, watch, used_before), guard
 
 
-@contextmanager
-def _served(
-    launch: Launch, request: SmokeRequest, watch: Watch, observer: Observer
-) -> Iterator[tuple[ServerSubject, Guard]]:
-    def loading(progress: LoadProgress) -> None:
-        observer(SmokeEvent("load", progress.seconds, *last_lines((progress.line,))))
-
-    used_before = watch.used_vram_bytes() if watch.used_vram_bytes else None
-    with _guard(request, watch) as guard:
-        server = ServerProcess(
-            launch,
-            deadline_seconds=request.load_seconds,
-            observer=loading,
-            on_start=lambda pid: guard.protect_from(pid, server.end),
-            stop_reason=lambda: guard.reason,
-            memory_limit_bytes=0 if _may_be_gpu(request) else guard.allowance_bytes,
-        )
-        with server:
-            yield ServerSubject(server, guard, watch, used_before), guard
+def _size_bytes(files: ModelFiles) -> int:
+    """Return the size of what is loaded, 0 if it cannot be told."""
+    paths = [path for path in (files.weights, files.projector, files.drafter) if path is not None]
+    try:
+        return sum(path.stat().st_size for path in paths)
+    except OSError:
+        return 0
 
 
 def _guard(request: SmokeRequest, watch: Watch) -> Guard:
@@ -226,47 +264,8 @@ def _repeat(subject: Subject, minutes: float, observer: Observer) -> tuple[float
     return tuple(speeds)
 
 
-def _with_drafter(
-    report: SmokeReport,
-    runtime: ServerRuntime,
-    files: ModelFiles,
-    request: SmokeRequest,
-    watch: Watch,
-    observer: Observer,
-) -> SmokeReport:
-    """Measure again with the drafter; its failure is a reason and does not fail the model."""
-    observer(SmokeEvent("drafter"))
-    try:
-        launch = runtime.launch(files, request.options)
-        with _served(launch, request, watch, observer) as (subject, _):
-            subject.ask(_WARM_UP)
-            measured = _measure(subject, observer, "drafter")
-    except (SmokeFailedError, RuntimeMissingError) as error:
-        reasons = (*report.reasons, f"With the drafter it does not run: {error.message}")
-        return replace(report, reasons=reasons)
-    return replace(report, drafter=measured)
-
-
 def _may_be_gpu(request: SmokeRequest) -> bool:
     return request.has_gpu and request.options.gpu_layers != 0
-
-
-def _cpu_verdict(
-    runtime: ServerRuntime,
-    files: ModelFiles,
-    request: SmokeRequest,
-    watch: Watch,
-    observer: Observer,
-) -> Verdict:
-    """Run the question once more without the GPU."""
-    observer(SmokeEvent("cpu"))
-    options = replace(request.options, gpu_layers=0)
-    on_cpu = replace(request, options=options, long_minutes=0.0)
-    try:
-        report = _test_server(runtime, files, on_cpu, watch, observer)
-    except SmokeFailedError as error:
-        return Verdict(passed=False, reasons=(error.message, *error.context))
-    return Verdict(report.passed, report.reasons)
 
 
 def _whose_fault(verdict: Verdict) -> str:

@@ -189,7 +189,8 @@ def write_manifest(
     layers = [_file_layer(file) for file in files]
     start = _SmallBlob(_PARAMS, {**parameters, "stop": ["<turn|>"]})
     digests = [layer["digest"] for layer in (*layers, start.layer)]
-    config = _SmallBlob(_CONFIG, _config(facts, digests))
+    has_drafter = any(layer["mediaType"] == _DRAFT for layer in layers)
+    config = _SmallBlob(_CONFIG, _config(facts, digests, has_drafter=has_drafter))
     document = {
         "schemaVersion": 2,
         "mediaType": _MANIFEST,
@@ -213,8 +214,10 @@ def remove_manifest(store: Path, name: str) -> None:
         path.parent.rmdir()
 
 
-def _config(facts: ModelFacts, digests: list[Any]) -> dict[str, Any]:
+def _config(facts: ModelFacts, digests: list[Any], *, has_drafter: bool) -> dict[str, Any]:
+    drafter = {"draft": {"model_format": "gguf", "architecture": "gemma4-assistant"}}
     return {
+        **(drafter if has_drafter else {}),
         "model_format": "gguf",
         "model_family": "gemma4",
         "model_families": ["gemma4"],
