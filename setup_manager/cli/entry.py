@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from setup_manager.cli.result import Outcome
 
 _BROKEN_PIPE_EXIT = 1
+_COMPLETE_VARIABLE = "_GEMMA_SETUP_COMPLETE"
+"""Set by the completion scripts; the name is the one that Click looks for."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -34,6 +36,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     _make_streams_safe()
     invocation = Invocation()
+    if os.environ.get(_COMPLETE_VARIABLE):
+        from setup_manager.cli.completion import register
+
+        register()
     try:
         result = _run(arguments, invocation)
         if result is None:

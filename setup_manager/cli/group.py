@@ -12,6 +12,8 @@ import click
 from setup_manager import __version__
 
 if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
     from setup_manager.cli.shell import Shell
 
 SUMMARIES = {
@@ -65,6 +67,17 @@ class LazyGroup(click.Group):
         module = import_module(f"setup_manager.cli.commands.{cmd_name}")
         command: click.Command = module.command
         return command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem[str]]:
+        """Offer commands without importing them, and the group's own options."""
+        from click.shell_completion import CompletionItem
+
+        commands = [
+            CompletionItem(name, help=summary)
+            for name, summary in SUMMARIES.items()
+            if name.startswith(incomplete)
+        ]
+        return [*commands, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

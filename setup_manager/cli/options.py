@@ -17,6 +17,8 @@ import click
 from setup_manager import units
 
 if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
     from setup_manager.cli.group import Invocation
     from setup_manager.cli.result import Outcome
 
@@ -203,6 +205,28 @@ class DownloadingOptions:
         click.option("--no-recover", is_flag=True, help="Do not look for other tools' leftovers."),
         click.option("--gentle", is_flag=True, help="Low CPU and disk priority."),
     )
+
+
+def model_argument(
+    *, required: bool = True, installed: bool = False, metavar: str | None = None
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Make the MODEL argument; the Tab key completes it.
+
+    Args:
+        required: Whether it must be given.
+        installed: Offer the models that are here instead of the catalogue's.
+        metavar: What help shows instead of MODEL.
+    """
+
+    def complete(
+        ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem[str]]:
+        from setup_manager.cli.completion import complete_installed, complete_model
+
+        offer = complete_installed if installed else complete_model
+        return offer(ctx, param, incomplete)
+
+    return click.argument("model", required=required, metavar=metavar, shell_complete=complete)
 
 
 def ollama_options(function: Callable[..., Any]) -> Callable[..., Any]:

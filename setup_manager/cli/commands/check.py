@@ -6,13 +6,12 @@ from dataclasses import replace
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-import click
-
 from setup_manager.cli.options import (
     ModelOptions,
     PlanningOptions,
     StorageOptions,
     gemma_command,
+    model_argument,
 )
 from setup_manager.cli.result import Outcome
 from setup_manager.cli.shell import Shell
@@ -38,7 +37,7 @@ _NAME_WIDTH = 18
         "gemma-setup check 12b --machine machine.json",
     ),
 )
-@click.argument("model", required=False)
+@model_argument(required=False)
 def command(
     shell: Shell,
     storage: StorageOptions,

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import click
-
 from setup_manager.cli.options import (
     DownloadingOptions,
     ModelOptions,
     StorageOptions,
     WritingOptions,
     gemma_command,
+    model_argument,
 )
 from setup_manager.cli.result import Outcome
 from setup_manager.cli.shell import Shell
@@ -34,7 +33,7 @@ if TYPE_CHECKING:
         "gemma-setup download org/repo:Q4_K_M --models-dir ~/models",
     ),
 )
-@click.argument("model")
+@model_argument()
 def command(
     shell: Shell,
     writing: WritingOptions,

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import click
-
 from setup_manager.cli.options import (
     ModelOptions,
     PlanningOptions,
     StorageOptions,
     gemma_command,
+    model_argument,
 )
 from setup_manager.cli.result import Outcome
 from setup_manager.cli.shell import Shell
@@ -33,7 +32,7 @@ _STYLES = {
         "gemma-setup explain 12b -v",
     ),
 )
-@click.argument("model")
+@model_argument()
 def command(
     shell: Shell,
     storage: StorageOptions,

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import click
-
 from setup_manager.cli.options import (
     DownloadingOptions,
     ModelOptions,
@@ -13,6 +11,7 @@ from setup_manager.cli.options import (
     StorageOptions,
     WritingOptions,
     gemma_command,
+    model_argument,
     ollama_options,
 )
 from setup_manager.cli.result import Outcome
@@ -39,7 +38,7 @@ if TYPE_CHECKING:
         "gemma-setup install --prefer speed --dry-run",
     ),
 )
-@click.argument("model", required=False)
+@model_argument(required=False)
 @ollama_options
 def command(
     shell: Shell,
