@@ -199,13 +199,21 @@ def _why_left(likely: tuple[tuple[object, CatalogFile], ...]) -> str:
     return "holds no whole chunk that could be used"
 
 
+def _other_upload(offer: Offer) -> Finding:
+    what = "seems to be another upload of the same tensors, as from before July 2026"
+    identity = offer.identity
+    if identity.size_bytes is not None and identity.length_bytes >= identity.size_bytes:
+        # A whole model is nobody's leftover; `download` uses it when its successor is wanted.
+        usable = format_size(offer.usable_bytes)
+        reason = f"{what}, and whole: a download of its successor would reuse {usable} of it"
+        return Finding(offer.leftover, Action.LEAVE, reason, identity.description, offer)
+    reason = f"{what}: {offer.sentence}; the header is fetched anew"
+    return Finding(offer.leftover, Action.FINISH, reason, identity.description, offer)
+
+
 def _chosen(offer: Offer) -> Finding:
     if offer.match.evidence is Evidence.OTHER_UPLOAD:
-        reason = (
-            "seems to be another upload of the same tensors, as from before July 2026: "
-            f"{offer.sentence}; the header is fetched anew"
-        )
-        return Finding(offer.leftover, Action.FINISH, reason, offer.identity.description, offer)
+        return _other_upload(offer)
     if offer.complete:
         reason = f"all {format_size(offer.artifact.size_bytes)} are here; the SHA-256 decides"
         return Finding(offer.leftover, Action.ADOPT, reason, offer.artifact.name, offer)

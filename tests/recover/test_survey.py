@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -83,17 +84,21 @@ def test_a_whole_file_is_to_be_adopted(model: Path, folder: Path, catalog: Catal
     assert finding.usable_bytes == model.stat().st_size
 
 
+@pytest.mark.parametrize("whole", [True, False])
 def test_an_upload_from_before_july_2026_is_named_and_its_tensors_counted(
-    folder: Path, catalog: Catalog, artifact: Artifact
+    folder: Path, catalog: Catalog, artifact: Artifact, whole: bool
 ) -> None:
     theirs = write_model(folder / FILE, rows=4096, tensors=23, tokens=4096, template="x" * 700)
     size = theirs.stat().st_size
     assert 0 < size - artifact.size_bytes < 1000
     files = tuple(replace(f, size_bytes=size) if f.superseded else f for f in catalog.files)
+    if not whole:
+        os.truncate(theirs, size - 3 * MIB)
     (finding,) = seen(folder, replace(catalog, files=files))
-    assert finding.action is Action.FINISH
+    assert finding.action is (Action.LEAVE if whole else Action.FINISH)
     assert "before July 2026" in finding.reason
-    assert finding.usable_bytes > artifact.size_bytes - 2 * MIB
+    assert finding.usable_bytes > artifact.size_bytes - 6 * MIB
+    assert bool(by_artifact([finding])) is not whole
 
 
 def test_an_old_file_known_by_its_digest_alone_is_named(
