@@ -49,7 +49,7 @@ def test_random_weights_fail_with_reasons_and_measurements(
 ) -> None:
     events: list[SmokeEvent] = []
     predicted = Prediction(memory_bytes=10**8, tokens_per_second=100.0, low=50.0, high=200.0)
-    request = SmokeRequest("random", smoke_options(StartOptions()), predicted=predicted)
+    request = SmokeRequest("random", smoke_options(StartOptions(threads=1)), predicted=predicted)
     report = run_smoke(runtime, ModelFiles(random_model), request, watch, events.append)
     document = report.to_document()
     assert document["passed"] is False
@@ -74,7 +74,7 @@ def test_random_weights_fail_with_reasons_and_measurements(
 def test_nothing_is_left_running_after_a_test(
     runtime: ServerRuntime, random_model: Path, watch: Watch
 ) -> None:
-    request = SmokeRequest("random", smoke_options(StartOptions()))
+    request = SmokeRequest("random", smoke_options(StartOptions(threads=1)))
     run_smoke(runtime, ModelFiles(random_model), request, watch)
     assert psutil.Process().children(recursive=True) == []
 
@@ -82,7 +82,7 @@ def test_nothing_is_left_running_after_a_test(
 def test_the_rehearsal_model_answers_rightly_and_is_measured(
     runtime: ServerRuntime, watch: Watch
 ) -> None:
-    request = SmokeRequest("rehearsal", smoke_options(StartOptions()))
+    request = SmokeRequest("rehearsal", smoke_options(StartOptions(threads=1)))
     report = run_smoke(runtime, ModelFiles(WEIGHTS), request, watch)
     assert report.passed, report.reasons
     assert "Paris" in report.text
@@ -98,7 +98,7 @@ def test_a_real_drafter_is_used_and_compared(
     drafter = write_random_drafter(
         tmp_path / "mtp.gguf", target_hidden=64, global_head=64, vocabulary_size=1152
     )
-    request = SmokeRequest("rehearsal", smoke_options(StartOptions()))
+    request = SmokeRequest("rehearsal", smoke_options(StartOptions(threads=1)))
     report = run_smoke(runtime, ModelFiles(WEIGHTS, drafter=drafter), request, watch)
     assert report.passed
     assert report.drafter is not None, report.reasons
@@ -111,7 +111,7 @@ def test_a_picture_goes_through_a_real_projector(
     runtime: ServerRuntime, watch: Watch, tmp_path: Path
 ) -> None:
     projector = write_random_projector(tmp_path / "mmproj.gguf", target_hidden=64)
-    request = SmokeRequest("rehearsal", smoke_options(StartOptions()), image=True)
+    request = SmokeRequest("rehearsal", smoke_options(StartOptions(threads=1)), image=True)
     files = ModelFiles(WEIGHTS, projector=projector)
     report = run_smoke(runtime, files, request, watch)
     # The projector is random and the model knows no pictures: what counts is that it was read.
