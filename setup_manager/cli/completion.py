@@ -126,7 +126,10 @@ class LineComplete(ShellComplete):
 
     def get_completions(self, args: list[str], incomplete: str) -> list[CompletionItem[str]]:
         """Find the candidates, each a whole word: Click leaves out the option of --option=value."""
-        found = super().get_completions(args, incomplete)
+        try:
+            found = super().get_completions(args, incomplete)
+        except click.ClickException:  # the line is wrong already; running it will say so
+            return []
         option, equals, _ = incomplete.partition("=")
         if equals and option.startswith("-"):
             for item in found:
