@@ -391,3 +391,4 @@ def _copy_sentences(weights: WeightsFacts, use: MemoryUse, machine: Machine) -> 
         )
     if not weights.confirmed:
         yield "the file's size is computed from its quantization, not confirmed by the hub"
+    yield f"what of the file goes where follows from {weights.source}"

@@ -7,7 +7,6 @@ the publisher does; what they are used for is stated with each.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -129,8 +128,3 @@ def _more_bits(layer: int, layers: int) -> bool:
     """Whether an ``_M`` mix gives this layer more bits (llama-quant.cpp, ``use_more_bits``)."""
     eighth = layers // 8
     return layer < eighth or layer >= 7 * layers // 8 or (layer - eighth) % 3 == 2
-
-
-def total_bytes(tensors: Iterable[tuple[TensorShape, str]]) -> int:
-    """Add up typed tensors."""
-    return sum(weight_bytes(type_name, tensor.elements) or 0 for tensor, type_name in tensors)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache, lru_cache
@@ -10,8 +9,6 @@ from functools import cache, lru_cache
 from setup_manager.catalog.variant import Architecture
 from setup_manager.fit.quantization import recipe_for, typed_tensors, weight_bytes
 from setup_manager.fit.tensors import TensorKind, owns_cache, tensor_shapes
-from setup_manager.gguf.header import Header, Tensor
-from setup_manager.gguf.tensor_types import TENSOR_TYPES
 from setup_manager.machine.facts import Processor
 
 # Tokenizer and tensor list of the published files: 12B Q6_K, Q8_0 and BF16 are 15.9 to 16.1 MB
@@ -132,33 +129,6 @@ def _add_outer(tally: _Tally, name: str, type_name: str, size_bytes: int) -> Non
         tally.embedding, tally.embedding_type = size_bytes, type_name
     elif name == "per_layer_token_embd.weight":
         tally.per_layer = size_bytes
-
-
-def weights_from_header(
-    architecture: Architecture, headers: Iterable[Header], file_bytes: int
-) -> WeightsFacts:
-    """Read the content of a file from its own tensor list; one header for each shard.
-
-    A tensor of a type newer than our table counts as 16 bits a weight.
-    """
-    tensors = [
-        (tensor.name, _type_name(tensor), _tensor_bytes(tensor))
-        for header in headers
-        for tensor in header.tensors
-    ]
-    return weights_from_tensors(
-        architecture, tensors, file_bytes, confirmed=True, source="the file's own tensor list"
-    )
-
-
-def _type_name(tensor: Tensor) -> str:
-    kind = TENSOR_TYPES.get(tensor.type)
-    return kind.name if kind else "unknown"
-
-
-def _tensor_bytes(tensor: Tensor) -> int:
-    size = tensor.size_bytes
-    return 2 * math.prod(tensor.shape) if size is None else size
 
 
 @lru_cache(maxsize=256)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from setup_manager.catalog.load import load_catalog
@@ -16,9 +14,7 @@ from setup_manager.fit.weights import (
     read_elements_per_token,
     repacked_bytes,
     repacked_types,
-    weights_from_header,
 )
-from setup_manager.gguf.header import read_header
 from setup_manager.machine.facts import Processor
 from setup_manager.units import MIB
 
@@ -90,27 +86,6 @@ def test_what_a_cpu_rearranges_depends_on_its_instructions() -> None:
     assert repacked_bytes(weights, repacked_types(x86)) == 0
     assert repacked_bytes(weights, repacked_types(arm)) > 0.9 * weights.block_bytes
     assert repacked_types(old) == frozenset()
-
-
-@pytest.mark.parametrize("variant", ["e2b", "26b"])
-def test_a_files_own_list_agrees_with_its_label(variant: str, tmp_path: Path) -> None:
-    pytest.importorskip("gguf")
-    from scripts.full_size_gguf import write_full_size
-
-    architecture = CATALOG.variants[variant].architecture
-    path = tmp_path / "model.gguf"
-    size = write_full_size(path, architecture, "Q4_K_M")
-    with path.open("rb") as file:
-        header = read_header(file)
-    assert header.file_size_bytes == size == path.stat().st_size
-    own = weights_from_header(architecture, [header], size)
-    label = estimated_weights(architecture, "Q4_K_M")
-    assert own.confirmed
-    assert own.per_layer_embedding_bytes == label.per_layer_embedding_bytes
-    assert own.token_embedding_bytes == label.token_embedding_bytes
-    assert own.layer_bytes == label.layer_bytes
-    assert own.matrix_types == label.matrix_types
-    assert own.expert_bytes == label.expert_bytes
 
 
 @pytest.mark.parametrize(
