@@ -61,7 +61,7 @@ class HubCacheLayout:
         return FilePlaces(
             partial=partial,
             journal=partial.with_name(partial.name + ".journal"),
-            lock=self.root / ".locks" / repository.name / f"{artifact.sha256}.lock",
+            lock=self.lock_of(partial),
             content=visible if unlinked else blob,
             visible=visible,
             root=self.root,
@@ -131,6 +131,11 @@ class HubCacheLayout:
         """List the files in flight, whoever left them."""
         return tuple(sorted(self.root.glob(f"models--*/blobs/*{_PARTIAL}")))
 
+    def lock_of(self, partial: Path) -> Path:
+        """Name the lock that whoever writes a partial holds."""
+        sha256 = partial.name.removesuffix(_PARTIAL)
+        return self.root / ".locks" / partial.parents[1].name / f"{sha256}.lock"
+
     def _repository(self, name: str) -> Path:
         return self.root / f"models--{name.replace('/', '--')}"
 
@@ -165,7 +170,7 @@ class PlainFolderLayout:
         return FilePlaces(
             partial=partial,
             journal=partial.with_name(partial.name + ".journal"),
-            lock=partial.with_name(partial.name + ".lock"),
+            lock=self.lock_of(partial),
             content=content,
             visible=content,
             root=self.root,
@@ -202,6 +207,10 @@ class PlainFolderLayout:
     def partials(self) -> tuple[Path, ...]:
         """List the files in flight."""
         return tuple(sorted(self.root.glob(f"*--*/*{_PARTIAL}")))
+
+    def lock_of(self, partial: Path) -> Path:
+        """Name the lock that whoever writes a partial holds."""
+        return partial.with_name(partial.name + ".lock")
 
     def _repository(self, name: str) -> Path:
         return self.root / name.replace("/", "--")

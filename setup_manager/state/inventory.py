@@ -23,15 +23,17 @@ _SCHEMA = 1
 
 @dataclass(frozen=True, slots=True)
 class InstalledFile:
-    """A verified file of a model.
+    """A file of a model.
 
     Attributes:
-        artifact: What it was held to.
+        artifact: What it is held to.
         path: Where a user finds it.
+        ours: Whether this tool put it there; a file that was there before is never removed.
     """
 
     artifact: Artifact
     path: Path
+    ours: bool = True
 
     @property
     def present(self) -> bool:
@@ -68,9 +70,8 @@ class InstalledModel:
         qat: Whether the weights were trained for this quantization.
         files: Its files, weights first.
         registrations: Where it is registered.
-        settings: How it is to be started: the settings it was planned with.
         last_smoke: The last smoke result, or None.
-        installed_at: RFC 3339 time of the last download.
+        installed_at: RFC 3339 time of the last download, ``""`` while the first is under way.
     """
 
     name: str
@@ -79,7 +80,6 @@ class InstalledModel:
     qat: bool
     files: tuple[InstalledFile, ...]
     registrations: tuple[Registration, ...] = ()
-    settings: Mapping[str, Any] = field(default_factory=dict)
     last_smoke: Mapping[str, Any] | None = None
     installed_at: str = ""
 
@@ -129,28 +129,55 @@ class Inventory:
         """Read the record of a model."""
         return _model(read_json(self._path(name)))
 
-    def record_download(
-        self, model: Model, files: tuple[VerifiedFile, ...], *, installed_at: str
-    ) -> InstalledModel:
-        """Record verified files; registrations and the last smoke of the same model stay.
+    def record_start(self, model: Model, paths: Mapping[Artifact, Path]) -> InstalledModel:
+        """Record what a download is about to bring, and which files are there already.
+
+        Args:
+            model: What is wanted.
+            paths: Where each file will be found.
 
         Raises:
             SetupError: If the state folder cannot be written.
         """
         before = self.find(model.name)
+        known = {file.path: file for file in before.files} if before else {}
+        files = tuple(
+            known.get(path) or InstalledFile(artifact, path, ours=not path.exists())
+            for artifact, path in paths.items()
+        )
         entry = InstalledModel(
             name=model.name,
             variant=model.variant,
             quantization=model.quantization,
             qat=model.qat,
-            files=tuple(InstalledFile(file.artifact, file.path) for file in files),
+            files=files,
             registrations=before.registrations if before else (),
-            settings=before.settings if before else {},
             last_smoke=before.last_smoke if before else None,
-            installed_at=installed_at,
+            installed_at=before.installed_at if before else "",
         )
         self.save(entry)
         return entry
+
+    def record_end(
+        self, entry: InstalledModel, files: tuple[VerifiedFile, ...], *, installed_at: str
+    ) -> InstalledModel:
+        """Record that a download is complete.
+
+        Args:
+            entry: What `record_start` returned.
+            files: The verified files.
+            installed_at: RFC 3339 time.
+
+        Raises:
+            SetupError: If the state folder cannot be written.
+        """
+        ours = {file.artifact: file.ours for file in entry.files}
+        verified = tuple(
+            InstalledFile(file.artifact, file.path, ours.get(file.artifact, True)) for file in files
+        )
+        complete = replace(entry, files=verified, installed_at=installed_at)
+        self.save(complete)
+        return complete
 
     def save(self, model: InstalledModel) -> None:
         """Write a record.
@@ -197,7 +224,6 @@ def _model(document: Any) -> InstalledModel | None:
             qat=document["qat"],
             files=tuple(_file(file) for file in document["files"]),
             registrations=tuple(Registration(**entry) for entry in document["registrations"]),
-            settings=document["settings"],
             last_smoke=document["last_smoke"],
             installed_at=document["installed_at"],
         )
@@ -208,4 +234,4 @@ def _model(document: Any) -> InstalledModel | None:
 def _file(document: Mapping[str, Any]) -> InstalledFile:
     identity = document["artifact"]
     artifact = Artifact(**{**identity, "role": Role(identity["role"])})
-    return InstalledFile(artifact, Path(document["path"]))
+    return InstalledFile(artifact, Path(document["path"]), bool(document["ours"]))

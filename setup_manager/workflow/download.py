@@ -13,6 +13,7 @@ from setup_manager.download import engine
 from setup_manager.download.places import FileJob
 from setup_manager.download.plan import DownloadPlan
 from setup_manager.download.verified import VerifiedFile
+from setup_manager.workflow.recover import use_leftovers
 from setup_manager.workflow.session import Session
 
 
@@ -24,11 +25,13 @@ class DownloadResult:
         model: The model.
         files: Its verified files, weights first.
         seconds: How long it took.
+        adopted_bytes: Of what was here already, bytes that other tools had left.
     """
 
     model: Model
     files: tuple[VerifiedFile, ...]
     seconds: float
+    adopted_bytes: int = 0
 
     @property
     def path(self) -> Path:
@@ -63,6 +66,7 @@ class DownloadResult:
             ],
             "fetched_bytes": self.fetched_bytes,
             "reused_bytes": self.reused_bytes,
+            "adopted_bytes": self.adopted_bytes,
             "retries": sum(file.retries for file in self.files),
             "seconds": round(self.seconds, 3),
             "verified": True,
@@ -121,17 +125,25 @@ def download(session: Session, model: Model, *, copied_bytes: int = 0) -> Downlo
         SetupError: As `engine.fetch` says; what came is kept.
     """
     begin = time.monotonic()
+    options = replace(session.downloading, extra_bytes=copied_bytes)
+    planned = plan_download(session, model, copied_bytes=copied_bytes)
+    engine.check_disk(planned, session.paths.download_root, options)
+    paths = {a: session.layout.places(a).visible for a in model.artifacts}
+    entry = session.inventory.record_start(model, paths)
+    adopted_bytes = 0
+    if planned.fetch_bytes and session.recovering:
+        adopted_bytes = use_leftovers(session, model)
     files = engine.fetch(
         _jobs(session, model),
         session.layout,
-        replace(session.downloading, extra_bytes=copied_bytes),
+        options,
         session.observer.download,
         session.network,
         session.cancel,
     )
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    session.inventory.record_download(model, files, installed_at=now)
-    return DownloadResult(model, files, time.monotonic() - begin)
+    session.inventory.record_end(entry, files, installed_at=now)
+    return DownloadResult(model, files, time.monotonic() - begin, adopted_bytes)
 
 
 def _jobs(session: Session, model: Model) -> tuple[FileJob, ...]:

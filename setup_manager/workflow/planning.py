@@ -13,6 +13,7 @@ from setup_manager.fit.recommend import USUAL_CONTEXTS, default_context
 from setup_manager.fit.settings import KvType, Preference, Settings, check_settings
 from setup_manager.machine.document import from_document
 from setup_manager.machine.facts import Machine
+from setup_manager.workflow.session import Session
 from setup_manager.workflow.subject import Subject
 
 _MAX_MACHINE_FILE_BYTES = 4 * 1024 * 1024
@@ -91,6 +92,19 @@ def settings_for(subject: Subject, planning: Planning, machine: Machine, runtime
         ),
     )
     return replace(chosen, gpu_layers=None)
+
+
+def installed_settings(
+    session: Session, subject: Subject | None, planning: Planning, runtime: str
+) -> Settings:
+    """Choose the settings for a model that is installed; its own files say what comes along.
+
+    Raises:
+        UsageError: If they are out of range.
+    """
+    if subject is None:
+        return planning.settings(runtime)
+    return settings_for(subject, planning, session.machine, runtime)
 
 
 def read_machine_file(path: Path) -> Machine:

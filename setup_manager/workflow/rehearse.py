@@ -125,6 +125,8 @@ def _session_in(folder: Path, session: Session, hub: LoopbackHub) -> Session:
             checks_dir=folder / "checks",
             offline=False,
         ),
+        # Nothing of the user's own is looked at.
+        recovering=False,
         observer=session.observer,
         cancel=session.cancel,
     )

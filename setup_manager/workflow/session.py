@@ -59,6 +59,7 @@ class Session:
         network: Proxies, certificates, time limits.
         downloading: How a download behaves.
         catalog_path: Another catalogue than the package's.
+        recovering: Whether downloads look for what other tools left.
         observer: Who is told how the work goes.
         cancel: Set when the work is to stop.
     """
@@ -73,6 +74,7 @@ class Session:
         network: NetworkOptions,
         downloading: DownloadOptions,
         catalog_path: Path | None = None,
+        recovering: bool = True,
         observer: Observer | None = None,
         cancel: threading.Event | None = None,
     ) -> None:
@@ -82,6 +84,7 @@ class Session:
         self.hub = hub
         self.network = network
         self.downloading = downloading
+        self.recovering = recovering
         self.observer: Observer = observer or Silence()
         self.cancel = cancel or threading.Event()
         self._catalog_path = catalog_path

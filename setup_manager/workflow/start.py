@@ -51,10 +51,13 @@ def start_commands(
         start = f"ollama run {shlex.quote(registration.name)}"
     else:
         start = f"{shlex.quote(program)} serve {shlex.quote(model.name)} --port {DEFAULT_PORT}"
-    return StartCommands(start, _ask(endpoint, registration.name), endpoint, registration.name)
+    return StartCommands(
+        start, ask_command(endpoint, registration.name), endpoint, registration.name
+    )
 
 
-def _ask(endpoint: str, model: str) -> str:
+def ask_command(endpoint: str, model: str) -> str:
+    """Return a curl command that asks a model over the OpenAI-style interface."""
     body = json.dumps({"model": model, "messages": [{"role": "user", "content": "Hello"}]})
     return (
         f"curl {endpoint}/v1/chat/completions -H 'Content-Type: application/json' "

@@ -1,0 +1,55 @@
+"""`gemma-setup remove`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from setup_manager.cli.commands.install import ask_to_go_on
+from setup_manager.cli.options import StorageOptions, WritingOptions, gemma_command, model_argument
+from setup_manager.cli.result import Outcome
+from setup_manager.cli.shell import Shell
+from setup_manager.errors import SetupError
+from setup_manager.units import format_size
+
+if TYPE_CHECKING:
+    from setup_manager.workflow.removal import RemovePlan
+
+
+@gemma_command(
+    "remove",
+    WritingOptions,
+    StorageOptions,
+    examples=("gemma-setup remove e4b --dry-run", "gemma-setup remove e4b"),
+)
+@model_argument(installed=True)
+def command(shell: Shell, writing: WritingOptions, storage: StorageOptions, model: str) -> Outcome:
+    """Take MODEL out again, everywhere; what this tool did not put there stays."""
+    from setup_manager.cli.models import recorded_model
+    from setup_manager.workflow.removal import plan_removal, remove
+
+    session = shell.open_session(storage)
+    plan = plan_removal(session, recorded_model(session, model))
+    if writing.dry_run:
+        return Outcome(plan.document(), f"{_text(plan)}\nNothing was done; leave out --dry-run.")
+    shell.note(_text(plan))
+    if not writing.yes and not ask_to_go_on(shell):
+        raise declined()
+    freed = remove(session, plan)
+    return Outcome(
+        {**plan.document(), "freed_bytes": freed},
+        f"{plan.model.name} is gone; {format_size(freed)} are free again.",
+    )
+
+
+def declined() -> SetupError:
+    """Make the error for a no."""
+    return SetupError("Nothing was removed.", code="declined", hint="Add --dry-run to look only.")
+
+
+def _text(plan: RemovePlan) -> str:
+    lines = [f"will forget: {entry.runtime} {entry.name}" for entry in plan.registrations]
+    lines += [
+        f"will delete: {file.path} ({format_size(file.artifact.size_bytes)})" for file in plan.files
+    ]
+    lines += [f"stays:       {file.path} ({why})" for file, why in plan.kept]
+    return "\n".join(lines)
