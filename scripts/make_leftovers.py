@@ -19,6 +19,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -99,7 +100,9 @@ def tools() -> tuple[str, ...]:
 
 def _program(variable: str, *names: str) -> str:
     given = os.environ.get(variable)
-    found = given or next((path for name in names if (path := shutil.which(name))), None)
+    folders = os.pathsep.join([os.environ.get("PATH", ""), str(Path(sys.executable).parent)])
+    paths = (shutil.which(name, path=folders) for name in names)
+    found = given or next((path for path in paths if path), None)
     if not found or not Path(found).exists():
         raise ToolMissingError(f"{names[0]} is not installed (or name it in {variable})")
     return found
