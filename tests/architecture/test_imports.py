@@ -19,7 +19,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("state",),
     ("recover",),
     ("runtimes", "smoke"),
-    ("rehearsal",),
+    ("rehearsal", "report"),
     ("workflow",),
     ("api",),
     ("cli", "__main__"),
@@ -34,12 +34,14 @@ OWNERS = {
     "filelock": ("download/store.py",),
     "click": ("cli/",),
     "tqdm": ("cli/progress.py",),
+    "jinja2": ("report/",),
+    "vl_convert": ("report/drawing.py",),
     "xllamacpp": ("runtimes/embedded_child.py",),
     "subprocess": ("machine/probe/", "runtimes/", "smoke/"),
 }
 
 # Packages that only compute: nothing of the outside world may be imported there.
-PURE_PACKAGES = ("catalog", "gguf", "fit")
+PURE_PACKAGES = ("catalog", "gguf", "fit", "report")
 PURE_MODULES = (
     "errors.py",
     "units.py",

@@ -1,0 +1,111 @@
+"""`gemma-setup report`."""
+
+from __future__ import annotations
+
+import platform
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from setup_manager.cli.options import (
+    ModelOptions,
+    PlanningOptions,
+    StorageOptions,
+    gemma_command,
+)
+from setup_manager.cli.result import Outcome
+from setup_manager.cli.shell import Shell
+from setup_manager.units import format_size
+
+if TYPE_CHECKING:
+    from setup_manager.workflow.session import Session
+
+_USER_NAMES = ("USER", "LOGNAME", "USERNAME")
+
+
+@gemma_command(
+    "report",
+    StorageOptions,
+    PlanningOptions,
+    ModelOptions,
+    examples=(
+        "gemma-setup report",
+        "gemma-setup report e4b --open",
+        "gemma-setup report 12b --context 65536 --output 12b.html",
+        "gemma-setup report --anonymous --output to-share.html",
+    ),
+)
+@click.argument("model", required=False)
+@click.option(
+    "--output",
+    metavar="FILE",
+    type=click.Path(dir_okay=False),
+    help="Where to write it (default: a folder of this program's own).",
+)
+@click.option(
+    "--anonymous",
+    is_flag=True,
+    help="Leave out programs, paths, devices, hosts and times, to share it.",
+)
+@click.option("--open", "show", is_flag=True, help="Show it in the browser.")
+def command(
+    shell: Shell,
+    storage: StorageOptions,
+    planning: PlanningOptions,
+    files: ModelOptions,
+    model: str | None,
+    *,
+    output: str | None,
+    anonymous: bool,
+    show: bool,
+) -> Outcome:
+    """Write what is known of a model on this machine as one HTML page.
+
+    The page needs no network: memory for every context, speed, the download with its mishaps, the
+    test, what was recommended and why, and how to start it. Without MODEL it is about the model
+    that was installed last, or else the one that suits this machine best.
+    """
+    from setup_manager.cli.plans import machine_for, planning_of, wanted_of
+    from setup_manager.report.drawing import require_extra
+    from setup_manager.report.page import render
+    from setup_manager.state.files import write_atomically
+    from setup_manager.workflow.report import ReportRequest, gather
+
+    require_extra()
+    session = shell.open_session(storage)
+    request = ReportRequest(
+        model=model,
+        planning=planning_of(planning, files),
+        wanted=wanted_of(files),
+        machine=machine_for(session, planning) if planning.machine else None,
+        anonymous=anonymous,
+        private=_private_words(shell),
+        program=shell.program,
+        created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+    content = gather(session, request)
+    page = render(content)
+    path = Path(output).absolute() if output else default_path(session, content.model)
+    write_atomically(path, page)
+    if show:
+        click.launch(path.as_uri())
+    size_bytes = len(page.encode())
+    return Outcome(
+        {"path": str(path), "model": content.model, "bytes": size_bytes},
+        f"{path}  ({format_size(size_bytes)}; open it in a browser, no network needed)",
+    )
+
+
+def default_path(session: Session, model: str) -> Path:
+    """Name the page of a model in the state folder."""
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", model).strip("-.") or "machine"
+    return session.paths.state.path / "reports" / f"{name[:80]}.html"
+
+
+def _private_words(shell: Shell) -> tuple[str, ...]:
+    """Name the user and the machine, to be hidden wherever they stand."""
+    users = {shell.environment.get(name, "") for name in _USER_NAMES}
+    return tuple(word for word in (*users, platform.node()) if word)
