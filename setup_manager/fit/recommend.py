@@ -9,6 +9,7 @@ quality points and speed:
   gigabyte to fetch, so that twice the download has to be worth it
 - speed:    half of the points, and 12 more for every doubling of the speed
 
+A file that the catalogue does not pin loses half a point: its digest is the hub's word alone.
 5 tokens a second is slow reading, 20 is faster than anybody reads. The context chosen when none is
 asked for changes neither points nor speed, so that more memory never makes the first choice worse.
 """
@@ -38,6 +39,7 @@ from setup_manager.units import GB, format_duration, format_memory
 USUAL_CONTEXTS = (32768, 16384, 8192, 4096)
 LONG_CONTEXTS = (131072, 65536, *USUAL_CONTEXTS)
 _CONTEXT_STEP = 1024
+_UNPINNED_POINTS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +110,8 @@ class Recommendation:
 
     Attributes:
         choices: The best quantization of every variant that runs, best first; then the others.
-        rejected: What does not run, the nearest miss of each variant first; last those whose
-            context ends before the one that was asked for.
+        rejected: What does not run, the nearest miss of each variant first, and before all of
+            variants that do not run in any quantization.
         headroom_bytes: Main memory that was left free.
     """
 
@@ -151,9 +153,10 @@ def recommend(
         (c for c in every if c.verdict is not Verdict.NO),
         key=lambda c: (c.verdict is Verdict.TIGHT, -c.score, c.size_bytes),
     )
+    running = {choice.variant for choice in runs}
     misses = sorted(
         (c for c in every if c.verdict is Verdict.NO),
-        key=lambda c: (c.shortfall_bytes == 0, c.shortfall_bytes, c.model),
+        key=lambda c: (c.variant in running, c.shortfall_bytes == 0, c.shortfall_bytes, c.model),
     )
     if not runs:
         raise nothing_fits(misses, machine)
@@ -248,7 +251,8 @@ class _Situation:
             verdict=verdict,
             reasons=reasons,
             quality=points,
-            score=score(points, rate.tokens_per_second, weights.file_bytes, request.preference),
+            score=score(points, rate.tokens_per_second, weights.file_bytes, request.preference)
+            - (0.0 if file.pinned else _UNPINNED_POINTS),
             longest_context=longest,
             shortfall_bytes=shortfall,
             download_seconds=seconds,

@@ -239,3 +239,20 @@ def test_the_screens_share_of_an_integrated_gpu_is_none() -> None:
     )  # fmt: skip
     best = recommend(CATALOG, cpu_machine(24, 32, gpus=(gpu,))).choices[0]
     assert best.memory.vram_bytes == 0
+
+
+def test_variants_that_do_not_run_at_all_are_the_first_that_are_rejected() -> None:
+    found = recommend(CATALOG, cpu_machine(9, 16))
+    running = {choice.variant for choice in found.choices}
+    order = [choice.variant in running for choice in found.rejected]
+    nowhere = len({choice.variant for choice in found.rejected} - running)
+    assert nowhere >= 2
+    assert order[:nowhere] == [False] * nowhere
+
+
+def test_of_two_alike_the_pinned_one_is_taken() -> None:
+    found = recommend(CATALOG, cpu_machine(9, 16), Request(preference=Preference.BALANCED))
+    best = {c.variant: c for c in reversed(found.choices)}
+    pinned = {(f.repository, f.path) for f in CATALOG.files if f.pinned}
+    assert (best["e4b"].repository, best["e4b"].path) in pinned
+    assert (best["12b"].repository, best["12b"].path) in pinned
