@@ -66,7 +66,8 @@ def _install_elsewhere(
     checks_dir: Path | None,
     cancel: threading.Event,
 ) -> str | None:
-    stage = places.partial.with_name(f"{artifact.sha256}.gemma-setup.taken-over")
+    # Named as a partial, so that what a kill leaves of a copy is found and dropped like one.
+    stage = places.partial.with_name(f"{artifact.sha256}.whole.gemma-setup.partial")
     stage.parent.mkdir(parents=True, exist_ok=True)
     try:
         _make_second(path, stage)

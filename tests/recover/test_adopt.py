@@ -23,7 +23,7 @@ from setup_manager.errors import (
     InterruptedByUserError,
     SetupError,
 )
-from setup_manager.hub.layout import HubCacheLayout
+from setup_manager.hub.layout import HubCacheLayout, PlainFolderLayout
 from setup_manager.recover.adopt import TakeOver
 from setup_manager.recover.find import find_leftovers
 from setup_manager.recover.hub_reader import HubReader
@@ -107,7 +107,7 @@ def test_a_whole_file_with_a_flipped_bit_is_not_installed_but_mostly_used(
     assert any("SHA-256 is another" in note for note in outcome.notes)
     assert hashlib.sha256(file.path.read_bytes()).hexdigest() == bench.artifact.sha256
     assert (folder / FILE).read_bytes() == bytes(content)
-    assert not list((bench.home / "models").rglob("*taken-over*"))
+    assert not list((bench.home / "models").rglob("*.whole.*"))
 
 
 def hub_cache_take(hub: LoopbackHub, artifact: Artifact, cache: Path) -> Path:
@@ -293,3 +293,15 @@ def test_without_a_network_whole_files_can_be_taken_over_and_parts_cannot(
         take.use(bench.offers(folder))
     shutil.copyfile(model, folder / FILE)
     assert take.use(bench.offers(folder)).verified is not None
+
+
+def test_what_a_kill_leaves_of_a_copy_is_listed_among_the_partials(
+    tmp_path: Path, artifact: Artifact
+) -> None:
+    for layout in (HubCacheLayout(tmp_path / "hub"), PlainFolderLayout(tmp_path / "plain")):
+        partial = layout.places(artifact).partial
+        partial.parent.mkdir(parents=True)
+        stage = partial.with_name(f"{artifact.sha256}.whole.gemma-setup.partial")
+        stage.write_bytes(b"half a copy")
+        assert stage in layout.partials()
+        assert find_leftovers([tmp_path], LIMITS).leftovers == ()

@@ -110,6 +110,6 @@ def test_a_full_disk_is_named_and_nothing_is_left_half_done(
     with pytest.raises(InsufficientDiskError):
         bench.take(bench.offers(theirs.parent), move=True)
     assert theirs.exists()
-    assert not list(tight.rglob("*taken-over*"))
+    assert not list(tight.rglob("*.whole.*"))
     places = bench.layout.places(bench.artifact)
     assert not places.content.exists()
