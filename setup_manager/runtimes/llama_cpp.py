@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 import shutil
 import subprocess
 from collections.abc import Iterable
@@ -129,11 +128,6 @@ def inspect(program: Path) -> RuntimeStatus:
         detail=detail or "llama-server",
         hint=UPDATE_HINT if detail else "",
     )
-
-
-def start_command(server: LlamaServer, files: ModelFiles, options: StartOptions) -> str:
-    """Return the command line that serves one model, for a person to paste into a shell."""
-    return shlex.join(server.launch(files, options).argv)
 
 
 def server_at(program: Path) -> LlamaServer:

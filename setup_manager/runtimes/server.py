@@ -82,7 +82,7 @@ _DEATHS = (
         "Update {name} to build 9503 or later, or leave the projector out.",
     ),
     (
-        r"(invalid|unrecognized|unknown) argument",
+        r"(invalid|unrecognized|unknown) arguments?: -",
         "too-old",
         "{name} does not know one of the options that it was started with.",
         "Update {name}.",
@@ -100,7 +100,7 @@ _DEATHS = (
         "Take a smaller --context or a smaller quantization; `explain` shows where memory goes.",
     ),
     (
-        r"cannot run .*|error while loading shared libraries",
+        r"^cannot run \S+: |error while loading shared libraries",
         "missing",
         "{name} cannot be run.",
         "Install it again.",
@@ -117,7 +117,7 @@ def explain_death(name: str, returncode: int, tail: str) -> Death:
         tail: The end of what it wrote.
     """
     for pattern, kind, message, hint in _DEATHS:
-        if re.search(pattern, tail, re.IGNORECASE):
+        if re.search(pattern, tail, re.IGNORECASE | re.MULTILINE):
             return Death(kind, message.format(name=name), hint.format(name=name))
     if returncode == -_SIGKILL:
         return Death(
@@ -129,7 +129,7 @@ def explain_death(name: str, returncode: int, tail: str) -> Death:
     return Death(
         "other",
         f"{name} ended by itself {how}.",
-        "Its last words are above; run again with --verbose for all of them.",
+        "Update it, or take another one with --runtime; its last words say more.",
     )
 
 
@@ -183,8 +183,7 @@ class ServerProcess:
         self._child: subprocess.Popen[bytes] | None = None
         self._leash = -1
         self._ending = threading.Lock()
-        self._tail: deque[str] = deque(maxlen=_TAIL_LINES)
-        self._reader: threading.Thread | None = None
+        self._tail = _Tail()
         self.alias = alias or f"gemma-setup-{secrets.token_hex(8)}"
         self.load_seconds = 0.0
         self.client: LocalClient
@@ -213,7 +212,7 @@ class ServerProcess:
     @property
     def last_words(self) -> tuple[str, ...]:
         """The last lines that the child wrote, at most 60."""
-        return tuple(self._tail)
+        return self._tail.lines
 
     @property
     def returncode(self) -> int | None:
@@ -255,7 +254,7 @@ class ServerProcess:
 
     def failure(self) -> SetupError:
         """Return the error for a child that ended by itself."""
-        self._finish_reading()
+        self._tail.finish()
         words = self.last_words
         death = explain_death(self._launch.name, self._running.wait(), "\n".join(words))
         kind = RuntimeMissingError if death.kind in {"too-old", "missing"} else SmokeFailedError
@@ -291,31 +290,19 @@ class ServerProcess:
         arguments = ["--host", HOST, "--port", str(port)]
         if self._alias_flag:
             arguments += ["--alias", self.alias]
-        self._tail.clear()
         self.client = LocalClient(f"http://{HOST}:{port}", timeout_seconds=_ANSWER_SECONDS)
         self._child, self._leash = _spawn(
             [*self._launch.argv, *arguments], self._launch, self._memory_limit_bytes
         )
-        self._reader = threading.Thread(target=self._read_words, daemon=True)
-        self._reader.start()
+        self._tail = _Tail(self._child.stderr)
         self._on_start(self._child.pid)
-
-    def _read_words(self) -> None:
-        """Keep the last lines; a line without an end is cut, so that memory stays bounded."""
-        stream = self._running.stderr
-        if stream is None:
-            return
-        while line := stream.readline(4096):
-            text = line.decode("utf-8", "replace").strip()[:_LINE_CHARACTERS]
-            if text:
-                self._tail.append(text)
 
     def _wait_until_ready(self) -> None:
         started = time.monotonic()
         while not self._is_ready():
             waited = time.monotonic() - started
             self._raise_if_hopeless(waited)
-            self._observer(LoadProgress(waited, self._tail[-1] if self._tail else ""))
+            self._observer(LoadProgress(waited, "".join(self.last_words[-1:])))
             time.sleep(_POLL_SECONDS)
         self.load_seconds = time.monotonic() - started
 
@@ -341,9 +328,8 @@ class ServerProcess:
                 context=last_lines(self.last_words),
             )
         if self.returncode is not None:
-            self._finish_reading()
-            tail = "\n".join(self._tail)
-            if explain_death("", self._running.wait(), tail).kind == "port":
+            self._tail.finish()
+            if explain_death("", self._running.wait(), "\n".join(self.last_words)).kind == "port":
                 raise _PortTakenError
             raise self.failure()
         if waited_seconds > self._deadline_seconds:
@@ -353,15 +339,45 @@ class ServerProcess:
                 context=last_lines(self.last_words),
             )
 
-    def _finish_reading(self) -> None:
-        if self._reader is not None:
-            self._reader.join(timeout=1.0)
-
     def _release(self) -> None:
         if self._leash >= 0:
             os.close(self._leash)
             self._leash = -1
-        self._finish_reading()
+        self._tail.finish()
+
+
+class _Tail:
+    """The end of what a child writes, read as it comes, so that its pipe never fills."""
+
+    def __init__(self, stream: IO[bytes] | None = None) -> None:
+        self._stream = stream
+        self._lines: deque[str] = deque(maxlen=_TAIL_LINES)
+        self._lock = threading.Lock()
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        if stream is not None:
+            self._thread.start()
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        with self._lock:
+            return tuple(self._lines)
+
+    def finish(self) -> None:
+        """Wait for the end, which is near when the child is gone."""
+        if self._stream is None:
+            return
+        self._thread.join(timeout=1.0)
+        if not self._thread.is_alive():
+            self._stream.close()
+
+    def _read(self) -> None:
+        """Keep the last lines; a line without an end is cut, so that memory stays bounded."""
+        assert self._stream is not None  # noqa: S101 - the thread runs only with one
+        while line := self._stream.readline(4096):
+            text = line.decode("utf-8", "replace").strip()[:_LINE_CHARACTERS]
+            if text:
+                with self._lock:
+                    self._lines.append(text)
 
 
 class _PortTakenError(Exception):

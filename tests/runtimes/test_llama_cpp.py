@@ -123,12 +123,6 @@ def test_the_start_parameters_become_flags_and_unknown_ones_are_left_out() -> No
     assert "--cache-ram" in LlamaServer(Path("/x")).launch(files, options).argv
 
 
-def test_the_start_command_can_be_pasted_into_a_shell() -> None:
-    files = ModelFiles(Path("/my models/m.gguf"))
-    command = llama_cpp.start_command(LlamaServer(Path("llama-server")), files, StartOptions())
-    assert command.startswith("llama-server --model '/my models/m.gguf' --ctx-size 4096")
-
-
 @pytest.mark.real_runtime
 def test_a_real_llama_server_is_capable() -> None:
     program = shutil.which("llama-server")

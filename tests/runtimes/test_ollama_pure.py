@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from setup_manager.runtimes import ollama
 from setup_manager.runtimes.ollama.address import parse_host
-from setup_manager.runtimes.ollama.names import full_name, has_size, registered_name
+from setup_manager.runtimes.ollama.names import full_name, is_plain, registered_name
 from setup_manager.runtimes.ollama.store import store_of_modelfile
 from setup_manager.runtimes.ollama.versions import assess, ollama_copies_bytes, parse_version
 
@@ -119,7 +119,7 @@ def test_the_copies_that_registering_makes_are_counted(
 def test_the_size_is_in_the_registered_name(variant: str) -> None:
     name = registered_name(variant, "org/whatever", "UD-Q4_K_XL")
     assert name == f"gemma-4-{variant}:UD-Q4_K_XL"
-    assert has_size(name)
+    assert is_plain(name)
 
 
 @given(st.text(max_size=120), st.text(max_size=120))

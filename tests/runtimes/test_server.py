@@ -150,6 +150,8 @@ def test_ctrl_c_in_the_middle_ends_the_child(tmp_path: Path) -> None:
         ),
         ("", -9, "killed"),
         ("GGML_ASSERT(n_tokens > 0) failed", -6, "other"),
+        ("mmap failed: Invalid argument", 1, "other"),
+        ("the GPU cannot run this operation", 1, "other"),
         ("", 3, "other"),
     ],
 )

@@ -8,7 +8,6 @@ _ALLOWED = re.compile(r"[^A-Za-z0-9._-]+")
 # Ollama's limits for the parts of a name (types/model/name.go, 0.33).
 _LONGEST = 80
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-_SIZES = re.compile(r"e2b|e4b|12b|26b|31b", re.IGNORECASE)
 
 
 def registered_name(variant: str | None, repository: str, quantization: str) -> str:
@@ -32,11 +31,6 @@ def is_plain(name: str) -> bool:
     return len(parts) == 2 and all(
         len(part) <= _LONGEST and _PLAIN.fullmatch(part) is not None for part in parts
     )
-
-
-def has_size(name: str) -> bool:
-    """Whether Ollama can tell the model's size from its name."""
-    return _SIZES.search(name) is not None
 
 
 def full_name(name: str) -> str:
