@@ -8,7 +8,6 @@ from typing import Any
 from setup_manager.cli.options import CONFIGURABLE
 from setup_manager.cli.shell import Shell
 from setup_manager.errors import UsageError
-from setup_manager.state.paths import PathResolver
 
 
 def read_defaults(shell: Shell) -> dict[str, Any]:
@@ -21,7 +20,7 @@ def read_defaults(shell: Shell) -> dict[str, Any]:
         UsageError: If the file is no TOML or sets something that is no option.
     """
     try:
-        path = PathResolver(shell.environment, shell.os_name, shell.home).config_file().path
+        path = shell.host.resolver.config_file().path
         content = path.read_bytes()
     except (OSError, UsageError):
         return {}

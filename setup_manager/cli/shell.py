@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import platform
 import shutil
 import sys
-import tempfile
 import threading
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,18 +17,18 @@ from click.core import ParameterSource
 
 from setup_manager.cli.options import CommonOptions, DownloadingOptions, StorageOptions
 from setup_manager.cli.terminal import Terminal
-from setup_manager.state.paths import Paths, Place, resolve_paths
+from setup_manager.state.host import Host, this_host
+from setup_manager.state.paths import Paths, Place
 
 if TYPE_CHECKING:
     from setup_manager.workflow.events import Observer
-    from setup_manager.workflow.session import HubAccess, Session
+    from setup_manager.workflow.session import Session
 
 _DECIDED_BY = {
     ParameterSource.COMMANDLINE: "--models-dir",
     ParameterSource.ENVIRONMENT: "GEMMA_SETUP_MODELS_DIR",
     ParameterSource.DEFAULT_MAP: "configuration file",
 }
-OS_NAMES = {"Linux": "linux", "Darwin": "macos", "Windows": "windows"}
 
 
 class Shell:
@@ -72,44 +71,14 @@ class Shell:
             return "gemma-setup"
         return str(called)
 
-    @property
-    def os_name(self) -> str:
-        """``"linux"``, ``"macos"``, ``"windows"``, or what Python calls another system."""
-        system = platform.system()
-        return OS_NAMES.get(system, system.lower())
-
-    @property
-    def home(self) -> Path | None:
-        """The user's home folder, None where there is none."""
-        try:
-            return Path.home()
-        except RuntimeError:
-            return None
-
-    @property
-    def temporary(self) -> Path:
-        """The system's folder for temporary files."""
-        try:
-            return Path(tempfile.gettempdir())
-        except OSError:
-            return Path(os.curdir)
+    @cached_property
+    def host(self) -> Host:
+        """The system, its user and the environment."""
+        return this_host(self.environment)
 
     def paths(self, storage: StorageOptions) -> Paths:
         """Resolve every folder for this run."""
-        models = None
-        if storage.models_dir:
-            source = click.get_current_context().get_parameter_source("models_dir")
-            models = Place(
-                Path(os.path.abspath(storage.models_dir)),  # noqa: PTH100 - links stay as typed
-                _DECIDED_BY.get(source, "default") if source else "default",
-            )
-        return resolve_paths(
-            self.environment,
-            os_name=self.os_name,
-            home=self.home,
-            temporary=self.temporary,
-            models_dir=models,
-        )
+        return self.host.paths(_named_models_dir(storage))
 
     def open_session(
         self,
@@ -119,27 +88,22 @@ class Shell:
         observer: Observer | None = None,
     ) -> Session:
         """Gather what a command works with from the environment and the options."""
-        from setup_manager.download.options import DownloadOptions, NetworkOptions
-        from setup_manager.hub.token import is_offline
-        from setup_manager.workflow.session import Session
+        from setup_manager.download.options import DownloadOptions
+        from setup_manager.workflow.opening import open_session
 
-        paths = self.paths(storage)
         chosen = downloading or DownloadingOptions()
-        return Session(
-            paths,
-            environment=self.environment,
-            home=self.home,
-            hub=self._hub_access(chosen),
-            network=NetworkOptions.from_environment(self.environment),
+        return open_session(
+            self.host,
+            models_dir=_named_models_dir(storage),
+            catalog_path=Path(storage.catalog) if storage.catalog else None,
+            mirrors=chosen.mirror,
             downloading=DownloadOptions(
                 connections=chosen.connections,
                 rate_bytes_per_second=chosen.limit_rate,
                 wait=not chosen.no_wait,
                 polite=chosen.gentle,
-                checks_dir=paths.state.path / "checks",
-                offline=is_offline(self.environment),
             ),
-            catalog_path=Path(storage.catalog) if storage.catalog else None,
+            recovering=not chosen.no_recover,
             observer=observer or self.display(),
             cancel=self.cancel,
         )
@@ -155,20 +119,6 @@ class Shell:
             hidden=self.options.no_progress,
         )
 
-    def _hub_access(self, chosen: DownloadingOptions) -> HubAccess:
-        from setup_manager.hub.token import find_token, is_offline
-        from setup_manager.state.paths import PathResolver
-        from setup_manager.workflow.session import DEFAULT_ENDPOINT, HubAccess
-
-        endpoint = self.environment.get("HF_ENDPOINT", "").strip().rstrip("/")
-        resolver = PathResolver(self.environment, self.os_name, self.home)
-        return HubAccess(
-            endpoint=endpoint or DEFAULT_ENDPOINT,
-            token=find_token(self.environment, resolver.hub_home()),
-            mirrors=tuple(mirror.rstrip("/") for mirror in chosen.mirror),
-            offline=is_offline(self.environment),
-        )
-
     def note(self, text: str) -> None:
         """Tell a person something on the way; silent under --quiet and --json."""
         if self.options.quiet or self.options.as_json or self.options.progress == "json":
@@ -180,3 +130,13 @@ class Shell:
         print(f"{question} [Y/n] ", end="", file=self.terminal.stderr, flush=True)
         answer = sys.stdin.readline()
         return answer.strip().lower() in {"", "y", "yes"} and answer != ""
+
+
+def _named_models_dir(storage: StorageOptions) -> Place | None:
+    if not storage.models_dir:
+        return None
+    source = click.get_current_context().get_parameter_source("models_dir")
+    return Place(
+        Path(os.path.abspath(storage.models_dir)),  # noqa: PTH100 - links stay as typed
+        _DECIDED_BY.get(source, "default") if source else "default",
+    )
