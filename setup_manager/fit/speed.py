@@ -190,8 +190,11 @@ class _Token:
 
 
 def compute_cores(cpu: Processor) -> float:
-    """Give the cores that multiply: one thread a core, and only what this process may use."""
-    return max(0.25, min(cpu.usable_cores, float(cpu.physical_cores)))
+    """Give the cores that multiply: one thread a core, and only what this process may use.
+
+    On hybrid CPUs llama.cpp computes on the big cores alone (common.cpp, ``cpu_get_num_math``).
+    """
+    return max(0.25, min(cpu.usable_cores, float(cpu.performance_cores or cpu.physical_cores)))
 
 
 def _read_share(

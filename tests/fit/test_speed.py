@@ -181,3 +181,10 @@ def test_two_memory_nodes_read_more_slowly_than_their_bandwidth_promises() -> No
         found.tokens_per_second
         < 0.6 * speed(architecture, weights, Settings(), flat).tokens_per_second
     )
+
+
+def test_only_the_big_cores_of_a_hybrid_cpu_count() -> None:
+    hybrid = cpu_machine(cores=14, bandwidth=400e9)
+    hybrid = replace(hybrid, cpu=replace(hybrid.cpu, performance_cores=6))
+    alike = cpu_machine(cores=6, bandwidth=400e9)
+    assert speed(E4B, WEIGHTS, Settings(), hybrid) == speed(E4B, WEIGHTS, Settings(), alike)
