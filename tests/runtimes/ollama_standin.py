@@ -42,10 +42,11 @@ class Store:
 
     def manifest(self, name: str) -> Path:
         model, _, tag = name.partition(":")
-        return self.library / model / (tag or "latest")
+        return self.library / model.replace("/", "%") / (tag or "latest")
 
     def names(self) -> list[str]:
-        return [f"{path.parent.name}:{path.name}" for path in sorted(self.library.glob("*/*"))]
+        paths = sorted(self.library.glob("*/*"))
+        return [f"{path.parent.name.replace('%', '/')}:{path.name}" for path in paths]
 
     def layers(self, name: str) -> list[dict[str, Any]]:
         document = json.loads(self.manifest(name).read_text())
@@ -221,8 +222,7 @@ class _Handler(BaseHTTPRequestHandler):
             events = [{"status": "pulling manifest"}, {"error": "pull model manifest: 404"}]
             self._stream(events)
             return
-        last = name.rpartition("/")[2]
-        self._write_model(last, b"GGUF gemma4", {"num_ctx": 4096})
+        self._write_model(name, b"GGUF gemma4", {"num_ctx": 4096})
         progress = {"status": "pulling 0123", "total": 11, "completed": 11}
         self._stream([{"status": "pulling manifest"}, progress, {"status": "success"}])
 
