@@ -297,11 +297,12 @@ class _Plan:
         settings = request.settings
         if request.task is Task.VISION:
             settings = replace(settings, projector=True)
+        longest = self.variant.architecture.context_length
         if request.context_given:
-            longest = self.variant.architecture.context_length
             return replace(settings, context=min(settings.context, longest))
         usual = LONG_CONTEXTS if request.task is Task.LONG_DOCUMENTS else USUAL_CONTEXTS
-        return default_context(usual, settings, self.fit)
+        possible = [context for context in usual if context <= longest]
+        return default_context(possible or [longest], settings, self.fit)
 
     def longest_context(self, settings: Settings) -> int:
         """Find the longest context that fits, by halving; in steps of 1,024 tokens."""

@@ -256,3 +256,11 @@ def test_of_two_alike_the_pinned_one_is_taken() -> None:
     pinned = {(f.repository, f.path) for f in CATALOG.files if f.pinned}
     assert (best["e4b"].repository, best["e4b"].path) in pinned
     assert (best["12b"].repository, best["12b"].path) in pinned
+
+
+def test_a_variant_with_a_short_context_gets_what_it_has() -> None:
+    variant = CATALOG.variants["e2b"]
+    short = replace(variant, architecture=replace(variant.architecture, context_length=2048))
+    catalog = replace(CATALOG, variants={"e2b": short})
+    best = recommend(catalog, cpu_machine()).choices[0]
+    assert best.settings.context == 2048
