@@ -12,7 +12,6 @@ import threading
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 from setup_manager.download.adopt import adopt
 from setup_manager.download.chunks import chunk_size
@@ -114,8 +113,9 @@ class TakeOver:
 
     def _use_whole(self, offer: Offer) -> Outcome:
         artifact, path = offer.artifact, offer.leftover.path
+        shown = offer.leftover.shown
         places = self.layout.places(artifact)
-        self.tell(f"hashing {path}")
+        self.tell(f"hashing {shown}")
         try:
             with FileClaim(
                 places.lock, wait=False, on_wait=lambda: None, cancelled=self.cancel.is_set
@@ -130,7 +130,7 @@ class TakeOver:
                 )
                 self._check_cancel()
                 if problem is not None:
-                    return Outcome(notes=(f"{path}: {problem}",))
+                    return Outcome(notes=(f"{shown}: {problem}",))
                 visible = self.layout.publish(artifact)
         except FileBusyError:
             raise BusyError(
@@ -138,28 +138,30 @@ class TakeOver:
                 hint="Wait until it is done, then run this again.",
             ) from None
         except OSError as problem:
-            return Outcome(notes=(_told(problem, path),))
+            return Outcome(notes=(_told(problem, shown),))
         self._finish(offer)
         return Outcome(
             VerifiedFile(artifact, visible, reused_bytes=artifact.size_bytes),
-            notes=(f"{path} is {artifact.name}: its SHA-256 is right",),
+            notes=(f"{shown} is {artifact.name}: its SHA-256 is right",),
         )
 
     def _use_pieces(self, offer: Offer) -> tuple[Outcome, tuple[int, ...]]:
-        path = offer.leftover.path
-        self.tell(f"comparing {path} with the hub")
+        shown = offer.leftover.shown
+        self.tell(f"comparing {shown} with the hub")
         try:
             proof = self._prove(offer)
             sampled = Outcome(sampled_bytes=proof.sampled_bytes)
             chunks = proof.confirmed_chunks
             problem = _why_not(offer, proof)
             if problem is not None:
-                return sampled.and_then(Outcome(notes=(f"{path}: {problem}",))), ()
+                return sampled.and_then(Outcome(notes=(f"{shown}: {problem}",))), ()
             adopted = self._copy(offer, chunks)
         except NoRangesError:
-            return Outcome(notes=(f"{path} is not used: the hub cannot send parts to compare",)), ()
+            return Outcome(
+                notes=(f"{shown} is not used: the hub cannot send parts to compare",)
+            ), ()
         except OSError as problem:
-            return Outcome(notes=(_told(problem, path),)), ()
+            return Outcome(notes=(_told(problem, shown),)), ()
         self._finish(offer)
         used = replace(offer, chunks=chunks).sentence
         note = f"{used}: {proof.sentence}"
@@ -236,7 +238,7 @@ def _why_not(offer: Offer, proof: Proof) -> str | None:
     return None
 
 
-def _told(problem: OSError, path: Path) -> str:
+def _told(problem: OSError, shown: str) -> str:
     """Make a note of an error at one leftover; a full disk ends everything.
 
     Raises:
@@ -245,7 +247,7 @@ def _told(problem: OSError, path: Path) -> str:
     if problem.errno in {errno.ENOSPC, errno.EDQUOT}:
         raise InsufficientDiskError(
             "The disk is full.",
-            context=[f"{problem.filename or path}: {problem.strerror}"],
+            context=[f"{shown}: {problem.strerror}"],
             hint="Free some space, or take the leftover itself over with --move.",
         ) from problem
-    return f"{path}: {problem.strerror or problem}"
+    return f"{shown}: {problem.strerror or problem}"

@@ -17,7 +17,7 @@ from setup_manager.recover import (
     ollama,
     plain,
 )
-from setup_manager.recover.leftover import Claims, Leftover, Stamp, Trace
+from setup_manager.recover.leftover import Claims, Leftover, Stamp, Trace, shown
 
 _OWN_MARK = ".gemma-setup."
 _MAX_RECORD_BYTES = 4 << 20
@@ -147,8 +147,8 @@ class _Walk:
                     self._left -= 1
                     if self._left < 0:
                         self.problems.append(
-                            f"stopped after {self._limits.entries} files and folders, in {folder};"
-                            " name the folder that the model is in"
+                            f"stopped after {self._limits.entries} files and folders, in "
+                            f"{shown(folder)}; name the folder that the model is in"
                         )
                         break
                     (folders if _is_folder(entry) else files).append(entry.name)
@@ -195,7 +195,7 @@ class _Walk:
 
     def _report(self, path: Path, problem: Exception) -> None:
         reason = problem.strerror if isinstance(problem, OSError) else None
-        self.problems.append(f"{path}: {reason or problem}")
+        self.problems.append(f"{shown(path)}: {reason or problem}")
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

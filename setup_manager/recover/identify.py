@@ -15,7 +15,7 @@ from setup_manager.catalog.artifact import Artifact
 from setup_manager.catalog.variant import CatalogFile
 from setup_manager.gguf.early_check import early_check
 from setup_manager.gguf.header import GgufError, Header, read_header
-from setup_manager.recover.leftover import Leftover
+from setup_manager.recover.leftover import Leftover, shown
 
 # The new chat template of July 2026 made the text files longer by 1,440 to 2,144 bytes, and some
 # not at all; the tensors behind the header stayed as they were.
@@ -73,7 +73,7 @@ class Identity:
     def description(self) -> str:
         """Name what it is as well as its header can: ``"Gemma 4 E4B It, Q4_K_M"``."""
         if self.header is None:
-            return self.name or "a file of unknown name"
+            return shown(Path(self.name)) if self.name else "a file of unknown name"
         title = self.header.text("general.name") or self.name or self.header.architecture
         return ", ".join(part for part in (title, self.header.quantization) if part)
 

@@ -9,6 +9,14 @@ from pathlib import Path
 from setup_manager.recover.spans import Span
 
 
+def shown(path: Path) -> str:
+    """Print a path fit for a terminal: names come from strangers and hold what they like.
+
+    Control characters, and bytes that are no text, become question marks.
+    """
+    return "".join(c if c.isprintable() else "?" for c in str(path))
+
+
 @dataclass(frozen=True, slots=True)
 class Claims:
     """What a tool's own records say is there. Nothing is used on their word alone.
@@ -77,6 +85,11 @@ class Leftover:
     stamp: Stamp
     claims: Claims | None = None
     records: tuple[Path, ...] = ()
+
+    @property
+    def shown(self) -> str:
+        """Its path, fit for a terminal."""
+        return shown(self.path)
 
     @property
     def size_bytes(self) -> int:

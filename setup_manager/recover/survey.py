@@ -12,7 +12,7 @@ from setup_manager.catalog.artifact import Artifact
 from setup_manager.catalog.variant import Catalog, CatalogFile
 from setup_manager.download.places import Layout
 from setup_manager.recover.identify import Evidence, Identity, candidates, read_identity
-from setup_manager.recover.leftover import Leftover
+from setup_manager.recover.leftover import Leftover, shown
 from setup_manager.recover.offer import Offer, best_first, weigh
 from setup_manager.units import format_size
 
@@ -61,7 +61,7 @@ class Finding:
         """Make the entry of ``data.found``."""
         artifact = self.offer.artifact if self.offer else None
         return {
-            "path": str(self.leftover.path),
+            "path": _as_text(self.leftover.path),
             "left_by": self.leftover.trace.left_by.replace("`", ""),
             "state": self.state,
             "usable_bytes": self.usable_bytes,
@@ -108,6 +108,12 @@ def survey(
         elif leftover.path in named:
             findings.append(Finding(leftover, Action.LEAVE, "it is no file of the catalogue"))
     return tuple(findings)
+
+
+def _as_text(path: Path) -> str:
+    """Write a path as it is; where it is no Unicode, as it is shown."""
+    text = str(path)
+    return text if text.isascii() or text.encode(errors="ignore").decode() == text else shown(path)
 
 
 def by_artifact(findings: Iterable[Finding]) -> dict[Artifact, tuple[Offer, ...]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from dataclasses import replace
@@ -164,3 +165,17 @@ def test_offers_for_one_file_come_the_best_first(
     (folder / "whole.gguf").write_bytes(content)
     offers = by_artifact(seen(folder, catalog))[artifact]
     assert [offer.usable_bytes // MIB for offer in offers] == [len(content) // MIB, 10, 30]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="names of any bytes")
+def test_a_name_of_any_bytes_is_shown_without_harm(
+    model: Path, folder: Path, catalog: Catalog
+) -> None:
+    name = os.fsdecode(b"\x1b[2J\nevil \xff.gguf")
+    (folder / name).write_bytes(model.read_bytes()[: 20 * MIB])
+    (finding,) = seen(folder, catalog)
+    assert finding.leftover.shown == f"{folder}/?[2J?evil ?.gguf"
+    document = finding.to_document()
+    json.dumps(document).encode()
+    assert "\x1b" not in f"{finding.reason}{finding.description}{document['path']}"
+    str(document["path"]).encode()

@@ -81,7 +81,7 @@ def _finding_lines(finding: Finding, terminal: Terminal) -> list[str]:
     mark = terminal.mark(_MARKS[finding.action])
     size = format_size(finding.leftover.size_bytes)
     return [
-        f"{mark} {finding.leftover.path}  {size}",
+        f"{mark} {finding.leftover.shown}  {size}",
         f"    left by {finding.leftover.trace.left_by}; {finding.reason}",
     ]
 
