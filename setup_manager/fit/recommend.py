@@ -170,7 +170,8 @@ def _check(catalog: Catalog, request: Request) -> None:
         key=lambda architecture: architecture.context_length,
     )
     check_settings(request.settings)
-    check_settings(replace(request.settings, gpu_layers=None), longest)
+    if request.context_given:
+        check_settings(replace(request.settings, gpu_layers=None), longest)
     if request.headroom_bytes is not None and request.headroom_bytes < 0:
         raise UsageError(
             "Memory to leave free cannot be less than nothing",
