@@ -219,13 +219,13 @@ def sweep_random(target: Target, kills: int, rng: random.Random) -> str:
     )
 
 
-def sweep_steps(target: Target, most: int | None) -> str:
-    """Kill before every step of a fetch that has nothing left to do but a few chunks."""
-    kills, worst = 0, 0
-    while most is None or kills < most:
+def sweep_steps(target: Target, every: int) -> str:
+    """Kill a fetch before every so-manieth step, and run it again to its end."""
+    kills, step, worst = 0, 0, 0
+    while True:
         shutil.rmtree(target.folder, ignore_errors=True)
         written = Counter()
-        child = fetch_in_child(target, written, Counter(), kills)
+        child = fetch_in_child(target, written, Counter(), step)
         _, status = os.waitpid(child, 0)
         if os.WIFEXITED(status):
             assert os.WEXITSTATUS(status) == 0, "a run failed"
@@ -234,17 +234,17 @@ def sweep_steps(target: Target, most: int | None) -> str:
         worst = max(worst, check_loss(target, 0, written.value))
         child = fetch_in_child(target, Counter(), Counter(), -1)
         _, status = os.waitpid(child, 0)
-        assert os.waitstatus_to_exitcode(status) == 0, f"no recovery after step {kills}"
+        assert os.waitstatus_to_exitcode(status) == 0, f"no recovery after step {step}"
         check_final(target, must=True)
-        kills += 1
-    return f"steps: killed before each of {kills} steps, {worst / CHUNK:.2f} chunks lost at worst"
+        kills, step = kills + 1, step + every
+    return f"steps: killed before {kills} of {step} steps, {worst / CHUNK:.2f} chunks lost at worst"
 
 
 def main() -> None:
     """Run both sweeps."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--kills", type=int, default=1000)
-    parser.add_argument("--steps", type=int, help="at most so many steps (default: all)")
+    parser.add_argument("--every", type=int, default=1, help="only every so many steps")
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
     context = multiprocessing.get_context("spawn")
@@ -256,7 +256,7 @@ def main() -> None:
         assert hashlib.sha256(DATA).hexdigest() == artifact.sha256
         with tempfile.TemporaryDirectory() as text:
             target = Target(endpoint, artifact, Path(text) / "cache")
-            print(sweep_steps(target, arguments.steps), flush=True)
+            print(sweep_steps(target, arguments.every), flush=True)
             rng = random.Random(arguments.seed)
             print(sweep_random(target, arguments.kills, rng), flush=True)
     finally:

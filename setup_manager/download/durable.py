@@ -49,6 +49,10 @@ class Disk(Protocol):
         """Remove a file if it is there."""
         ...
 
+    def make_folder(self, path: Path) -> None:
+        """Make a folder and those above it that are missing, and make their names last."""
+        ...
+
     def sync_folder(self, path: Path) -> None:
         """Make the names in a folder last."""
         ...
@@ -94,6 +98,14 @@ class OsDisk:
     def remove(self, path: Path) -> None:
         """Remove a file if it is there."""
         path.unlink(missing_ok=True)
+
+    def make_folder(self, path: Path) -> None:
+        """Make a folder and those above it that are missing, and make their names last."""
+        if path.is_dir():
+            return
+        self.make_folder(path.parent)
+        path.mkdir(exist_ok=True)
+        self.sync_folder(path.parent)
 
     def sync_folder(self, path: Path) -> None:
         """Make the names in a folder last; Windows has no such call and needs none."""

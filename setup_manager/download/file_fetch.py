@@ -172,7 +172,7 @@ class FileFetch:
     # A file that has to come
 
     def _bring(self) -> VerifiedFile:
-        self._places.partial.parent.mkdir(parents=True, exist_ok=True)
+        self._disk.make_folder(self._places.partial.parent)
         chunk_bytes = plan_file(self._artifact, DiskState(), self._options.chunk_bytes).chunk_bytes
         held = PartialFile(self._places, self._artifact, chunk_bytes, self._disk)
         coverage = held.coverage

@@ -209,7 +209,7 @@ class PartialFile:
         """
         with self._lock:
             self._check_owner()
-            self._places.content.parent.mkdir(parents=True, exist_ok=True)
+            self._disk.make_folder(self._places.content.parent)
             self._disk.rename(self._places.partial, self._places.content)
 
     def finish(self) -> None:
