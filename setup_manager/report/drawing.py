@@ -48,8 +48,8 @@ def require_extra() -> None:
         SetupError: If the extra ``report`` is not installed.
     """
     try:
-        import jinja2
-        import vl_convert  # noqa: F401 - both are only looked for
+        import jinja2  # noqa: F401 - both are only looked for
+        import vl_convert  # noqa: F401
     except ImportError as error:
         raise SetupError(
             "The report needs two more packages than are installed.",

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
-from setup_manager.report import charts
-from setup_manager.report.charts import FORMATS, Format, Spec
-from setup_manager.report.content import Content
+from setup_manager.report import planned_charts as planned
+from setup_manager.report import recorded_charts as recorded
+from setup_manager.report.content import Content, Document
 from setup_manager.report.drawing import draw, require_extra
+from setup_manager.report.frame import FORMATS, Format, Key, Spec
 from setup_manager.units import format_duration, format_memory, format_rate, format_size
 
 if TYPE_CHECKING:
@@ -27,11 +28,13 @@ class Figure:
         title: What it shows.
         summary: What it says, for those who do not see it.
         drawings: The SVG for each format's name.
+        keys: Its legend.
     """
 
     title: str
     summary: str
-    drawings: dict[str, str]
+    drawings: Mapping[str, str]
+    keys: tuple[Key, ...] = ()
 
 
 def render(content: Content) -> str:
@@ -56,8 +59,9 @@ def render(content: Content) -> str:
         style=_resource("page.css"),
         script=script,
         script_digest=_digest(script),
+        colours=planned.PART_COLOURS,
         time_of_download=sum(run["seconds"] for run in content.downloads),
-        rate_of_download=charts.rate_sentence(content.downloads) if content.downloads else "",
+        rate_of_download=recorded.whole_rate(content.downloads) if content.downloads else "",
         incidents=[incident for run in content.downloads for incident in run["incidents"]],
         further_incidents=sum(run["further_incidents"] for run in content.downloads),
     )
@@ -75,7 +79,7 @@ def _environment() -> Environment:
         "duration": format_duration,
         "rate": format_rate,
         "count": lambda number: f"{number:,}",
-        "one": lambda number: f"{number:.1f}",
+        "one": lambda number: f"{number:,.1f}",
         "sentence": lambda text: text[:1].upper() + text[1:],
     }
     return environment
@@ -105,7 +109,14 @@ class _Figures:
         self._comparison()
         return self._drawn
 
-    def _add(self, name: str, title: str, summary: str, chart: Callable[[Format], Spec]) -> None:
+    def _add(
+        self,
+        name: str,
+        title: str,
+        summary: str,
+        chart: Callable[[Format], Spec],
+        keys: tuple[Key, ...] = (),
+    ) -> None:
         from markupsafe import Markup
 
         drawings = {
@@ -113,29 +124,33 @@ class _Figures:
             form.name: Markup(draw(chart(form), f"{name}-{form.name}-"))  # noqa: S704
             for form in FORMATS
         }
-        self._drawn[name] = Figure(title, summary, drawings)
+        self._drawn[name] = Figure(title, summary, drawings, keys)
 
     def _memory(self) -> None:
         rows = self._content.contexts
-        scale = charts.memory_scale_bytes(rows)
+        scale = planned.memory_scale_bytes(rows)
         for row in rows:
-            self._add(
-                f"memory-{row['context']}",
-                f"Memory at {row['context']:,} tokens of context",
-                f"{format_memory(row['memory']['total_bytes'])} in all, of which "
-                f"{format_memory(row['memory']['needed_bytes'])} of main memory must be free; "
-                f"{format_memory(row['available_bytes'])} are available",
-                lambda form, row=row: charts.memory_chart(row, scale, form),
-            )
+            self._memory_at(row, scale)
         if rows:
             first, last = rows[0], rows[-1]
             self._add(
                 "context-speed",
                 "Speed as the context fills",
-                f"from {first['tokens_per_second']:.1f} tokens/s at {first['context']:,} tokens "
-                f"to {last['tokens_per_second']:.1f} at {last['context']:,}",
-                lambda form: charts.context_speed_chart(rows, form),
+                f"from {first['tokens_per_second']:,.1f} tokens/s at {first['context']:,} tokens "
+                f"to {last['tokens_per_second']:,.1f} at {last['context']:,}",
+                lambda form: planned.context_speed_chart(rows, form),
             )
+
+    def _memory_at(self, row: Document, scale_bytes: int) -> None:
+        memory = row["memory"]
+        self._add(
+            f"memory-{row['context']}",
+            f"Memory at {row['context']:,} tokens of context",
+            f"{format_memory(memory['total_bytes'])} in all, of which "
+            f"{format_memory(memory['needed_bytes'])} of main memory must be free; "
+            f"{format_memory(row['available_bytes'])} are available",
+            lambda form: planned.memory_chart(row, scale_bytes, form),
+        )
 
     def _choices(self) -> None:
         recommendation = self._content.recommendation
@@ -146,9 +161,10 @@ class _Figures:
         self._add(
             "choices",
             "Expected speed of what runs here, best choice first",
-            f"{best['model']} would write {best['speed']['low']:.1f} to "
-            f"{best['speed']['high']:.1f} tokens/s",
-            lambda form: charts.choices_chart(choices, form),
+            f"{best['model']} would write {best['speed']['low']:,.1f} to "
+            f"{best['speed']['high']:,.1f} tokens/s",
+            lambda form: planned.choices_chart(choices, form),
+            planned.choices_keys(choices),
         )
 
     def _download(self) -> None:
@@ -162,13 +178,14 @@ class _Figures:
             f"{format_size(runs[-1]['samples'][-1]['bytes'])} of "
             f"{format_size(runs[-1]['total_bytes'])} in "
             f"{format_duration(sum(run['seconds'] for run in runs))}, {count} mishaps",
-            lambda form: charts.download_chart(runs, form),
+            lambda form: recorded.download_chart(runs, form),
+            recorded.download_keys(runs),
         )
         self._add(
             "rate",
             "Rate",
-            f"{charts.rate_sentence(runs)} on the whole",
-            lambda form: charts.rate_chart(runs, form),
+            f"{recorded.whole_rate(runs)} on the whole",
+            lambda form: recorded.rate_chart(runs, form),
         )
 
     def _smoke_run(self) -> None:
@@ -179,7 +196,8 @@ class _Figures:
                 "smoke-memory",
                 "Memory while the model loaded and spoke",
                 f"at least {format_memory(least)} stayed available",
-                lambda form: charts.smoke_memory_chart(run, form),
+                lambda form: recorded.smoke_memory_chart(run, form),
+                recorded.smoke_memory_keys(run),
             )
             celsius = [s["celsius"] for s in run["samples"] if s["celsius"] is not None]
             if celsius:
@@ -187,14 +205,14 @@ class _Figures:
                     "heat",
                     "Temperature of the processor",
                     f"from {celsius[0]:.0f} °C, at most {max(celsius):.0f} °C",
-                    lambda form: charts.heat_chart(run, form),
+                    lambda form: recorded.heat_chart(run, form),
                 )
         if smoke is not None and (series := smoke["series_tokens_per_second"]):
             self._add(
                 "rounds",
                 "Speed of each round",
-                f"from {series[0]:.1f} to {series[-1]:.1f} tokens/s",
-                lambda form: charts.rounds_chart(series, form),
+                f"from {series[0]:,.1f} to {series[-1]:,.1f} tokens/s",
+                lambda form: recorded.rounds_chart(series, form),
             )
 
     def _comparison(self) -> None:
@@ -205,14 +223,14 @@ class _Figures:
         self._add(
             "speed-check",
             "Speed",
-            f"measured {smoke['tokens_per_second']:.1f} tokens/s, predicted "
-            f"{predicted['low']:.1f} to {predicted['high']:.1f}",
-            lambda form: charts.speed_check_chart(smoke, form),
+            f"measured {smoke['tokens_per_second']:,.1f} tokens/s, predicted "
+            f"{predicted['low']:,.1f} to {predicted['high']:,.1f}",
+            lambda form: recorded.speed_check_chart(smoke, form),
         )
         self._add(
             "memory-check",
             "Memory",
             f"measured {format_memory(smoke['peak_memory_bytes'])} at the peak, predicted "
             f"{format_memory(predicted['memory_bytes'])}",
-            lambda form: charts.memory_check_chart(smoke, form),
+            lambda form: recorded.memory_check_chart(smoke, form),
         )
