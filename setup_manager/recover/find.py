@@ -110,7 +110,7 @@ class _Walk:
 
     def below(self, path: Path) -> Iterator[Leftover]:
         """Yield what is at or below a path."""
-        if path.is_file():
+        if _is_file(path):
             yield from self._files(path.parent, [path.name], _names(path.parent))
             return
         stack = [(path, 0)]
@@ -212,6 +212,15 @@ def _names(folder: Path) -> frozenset[str]:
         return frozenset()
 
 
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
 def _read_record(path: Path) -> bytes:
+    if not path.is_file():  # opening a pipe would wait for ever
+        raise ValueError("it is no plain file")
     with path.open("rb") as file:
         return file.read(_MAX_RECORD_BYTES)

@@ -130,10 +130,13 @@ def _unless_installed(finding: Finding, layout: Layout) -> Finding | None:
     if finding.offer is None:
         return finding
     visible = layout.places(finding.offer.artifact).visible
-    if not visible.is_file() or visible.stat().st_size != finding.offer.artifact.size_bytes:
+    try:
+        if visible.stat().st_size != finding.offer.artifact.size_bytes:
+            return finding
+        if visible.samefile(finding.leftover.path):
+            return None
+    except OSError:
         return finding
-    if visible.samefile(finding.leftover.path):
-        return None
     reason = f"{finding.offer.artifact.name} is here already: {visible}"
     return replace(finding, action=Action.LEAVE, reason=reason)
 

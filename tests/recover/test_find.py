@@ -82,7 +82,8 @@ def test_a_folder_that_cannot_be_read_is_reported_and_the_rest_searched(tmp_path
         "from pathlib import Path\n"
         "from setup_manager.recover.find import WalkLimits, find_leftovers\n"
         "os.setuid(65534) if os.getuid() == 0 else None\n"
-        "found = find_leftovers([Path(sys.argv[1])], WalkLimits(smallest_bytes=1))\n"
+        "paths = [Path(sys.argv[1]), Path(sys.argv[1]) / 'secret' / 'm.gguf']\n"
+        "found = find_leftovers(paths, WalkLimits(smallest_bytes=1))\n"
         "print(*[item.path for item in found.leftovers], *found.problems, sep='\\n')\n"
     )
     for folder in [tmp_path, *list(tmp_path.parents)[:2]]:
@@ -132,6 +133,9 @@ def test_devices_and_pipes_are_not_opened(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.gguf")
     (tmp_path / "zero.gguf").symlink_to("/dev/zero")
     assert paths(tmp_path) == []
+    path = put(tmp_path / "m.gguf")
+    os.mkfifo(tmp_path / "m.gguf.aria2")
+    assert paths(tmp_path) == [path]
 
 
 def test_a_record_that_cannot_be_read_is_reported_and_the_file_kept(tmp_path: Path) -> None:
