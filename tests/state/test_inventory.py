@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from setup_manager.catalog.artifact import Artifact, Model, Role
 from setup_manager.download.verified import VerifiedFile
 from setup_manager.errors import SetupError
-from setup_manager.state.inventory import Inventory, Registration
+from setup_manager.state.inventory import InstalledModel, Inventory, Registration
 
 WEIGHTS = Artifact("org/repo", "model.gguf", "a" * 40, 4, "b" * 64)
 PROJECTOR = Artifact("org/repo", "mmproj.gguf", "a" * 40, 2, "c" * 64, Role.PROJECTOR)
@@ -23,6 +23,13 @@ def inventory(tmp_path: Path) -> Inventory:
     return Inventory(tmp_path / "inventory")
 
 
+def record(inventory: Inventory, tmp_path: Path, name: str = "e4b:Q4_0") -> InstalledModel:
+    """Record a download from its start to its end."""
+    paths = {WEIGHTS: tmp_path / "model.gguf", PROJECTOR: tmp_path / "mmproj.gguf"}
+    begun = inventory.record_start(model(name), paths)
+    return inventory.record_end(begun, files(tmp_path), installed_at="2026-11-24T10:00:00Z")
+
+
 def files(tmp_path: Path) -> tuple[VerifiedFile, ...]:
     (tmp_path / "model.gguf").write_bytes(b"GGUF")
     (tmp_path / "mmproj.gguf").write_bytes(b"GG")
@@ -33,7 +40,7 @@ def files(tmp_path: Path) -> tuple[VerifiedFile, ...]:
 
 
 def test_a_download_is_remembered_with_its_files(inventory: Inventory, tmp_path: Path) -> None:
-    inventory.record_download(model(), files(tmp_path), installed_at="2026-11-24T10:00:00Z")
+    record(inventory, tmp_path)
     entry = inventory.find("e4b:Q4_0")
     assert entry is not None
     assert entry.complete
@@ -44,14 +51,14 @@ def test_a_download_is_remembered_with_its_files(inventory: Inventory, tmp_path:
 
 
 def test_registrations_survive_another_download(inventory: Inventory, tmp_path: Path) -> None:
-    entry = inventory.record_download(model(), files(tmp_path), installed_at="1")
+    entry = record(inventory, tmp_path)
     inventory.save(entry.with_registration(Registration("ollama", "gemma-4-e4b", {"a": 1})))
-    again = inventory.record_download(model(), files(tmp_path), installed_at="2")
+    again = record(inventory, tmp_path)
     assert again.registrations == (Registration("ollama", "gemma-4-e4b", {"a": 1}),)
 
 
 def test_a_runtime_has_one_registration_a_model(inventory: Inventory, tmp_path: Path) -> None:
-    entry = inventory.record_download(model(), files(tmp_path), installed_at="1")
+    entry = record(inventory, tmp_path)
     twice = entry.with_registration(Registration("ollama", "old")).with_registration(
         Registration("ollama", "new")
     )
@@ -63,7 +70,7 @@ def test_a_runtime_has_one_registration_a_model(inventory: Inventory, tmp_path: 
 def test_a_model_whose_file_changed_is_not_complete(
     inventory: Inventory, tmp_path: Path, change: str
 ) -> None:
-    entry = inventory.record_download(model(), files(tmp_path), installed_at="1")
+    entry = record(inventory, tmp_path)
     if change == "gone":
         (tmp_path / "model.gguf").unlink()
     else:
@@ -72,8 +79,8 @@ def test_a_model_whose_file_changed_is_not_complete(
 
 
 def test_a_shared_file_names_the_other_models(inventory: Inventory, tmp_path: Path) -> None:
-    first = inventory.record_download(model("a"), files(tmp_path), installed_at="1")
-    inventory.record_download(model("b"), files(tmp_path), installed_at="1")
+    first = record(inventory, tmp_path, "a")
+    record(inventory, tmp_path, "b")
     assert inventory.others_using(first.weights, "a") == ("b",)
     inventory.forget("b")
     assert inventory.others_using(first.weights, "a") == ()
@@ -83,7 +90,7 @@ def test_names_that_differ_only_in_odd_characters_do_not_collide(
     inventory: Inventory, tmp_path: Path
 ) -> None:
     for name in ("org/repo:Q4", "org-repo:Q4", "org/repo-Q4", "../../etc"):
-        inventory.record_download(model(name), files(tmp_path), installed_at="1")
+        record(inventory, tmp_path, name)
     assert len(inventory.models()) == 4
     assert {path.parent for path in tmp_path.rglob("*.json")} == {tmp_path / "inventory"}
 
@@ -100,7 +107,7 @@ def test_a_torn_or_foreign_record_counts_as_not_there(
 
 
 def test_a_record_of_a_newer_version_is_left_alone(inventory: Inventory, tmp_path: Path) -> None:
-    inventory.record_download(model(), files(tmp_path), installed_at="1")
+    record(inventory, tmp_path)
     path = next((tmp_path / "inventory").glob("*.json"))
     path.write_text(json.dumps({**json.loads(path.read_text()), "schema": 2}))
     assert inventory.find("e4b:Q4_0") is None
@@ -109,6 +116,34 @@ def test_a_record_of_a_newer_version_is_left_alone(inventory: Inventory, tmp_pat
 def test_an_unwritable_state_folder_is_one_clear_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(SetupError) as caught:
-        Inventory(tmp_path / "file").record_download(model(), files(tmp_path), installed_at="1")
+        record(Inventory(tmp_path / "file"), tmp_path)
     assert caught.value.code == "state-unwritable"
     assert "GEMMA_SETUP_HOME" in caught.value.hint
+
+
+def test_a_download_that_was_cut_off_is_known_and_not_complete(
+    inventory: Inventory, tmp_path: Path
+) -> None:
+    inventory.record_start(model(), {WEIGHTS: tmp_path / "model.gguf"})
+    entry = inventory.find("e4b:Q4_0")
+    assert entry is not None
+    assert not entry.complete
+    assert entry.installed_at == ""
+
+
+def test_a_file_that_was_there_before_is_not_ours_however_often_we_look(
+    inventory: Inventory, tmp_path: Path
+) -> None:
+    (tmp_path / "model.gguf").write_bytes(b"GGUF")
+    for _ in range(2):
+        entry = record(inventory, tmp_path)
+    assert [file.ours for file in entry.files] == [False, True]
+
+
+def test_a_file_that_a_killed_run_brought_is_still_ours(
+    inventory: Inventory, tmp_path: Path
+) -> None:
+    paths = {WEIGHTS: tmp_path / "model.gguf", PROJECTOR: tmp_path / "mmproj.gguf"}
+    inventory.record_start(model(), paths)
+    files(tmp_path)
+    assert [file.ours for file in record(inventory, tmp_path).files] == [True, True]
