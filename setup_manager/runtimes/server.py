@@ -33,6 +33,7 @@ _ANSWER_SECONDS = 2.0
 _TAIL_LINES = 60
 _LINE_CHARACTERS = 500
 _SIGKILL = 9
+_STACK_BYTES = 8 * 1024**2
 _LOG_PREFIX = re.compile(r"^(?:\d+\.)+\d+ [A-Z] ")
 
 
@@ -265,6 +266,14 @@ class ServerProcess:
         return kind(death.message, hint=death.hint, context=facts)
 
     @property
+    def _kernel_limit_bytes(self) -> int:
+        """The limit as the kernel counts: with the stacks of all threads, though never filled."""
+        if self._memory_limit_bytes <= 0:
+            return 0
+        threads = 2 * (os.cpu_count() or 1)  # computing, and serving HTTP
+        return self._memory_limit_bytes + threads * _STACK_BYTES
+
+    @property
     def _running(self) -> subprocess.Popen[bytes]:
         if self._child is None:
             raise RuntimeError("the server was not started")
@@ -292,7 +301,7 @@ class ServerProcess:
             arguments += ["--alias", self.alias]
         self.client = LocalClient(f"http://{HOST}:{port}", timeout_seconds=_ANSWER_SECONDS)
         self._child, self._leash = _spawn(
-            [*self._launch.argv, *arguments], self._launch, self._memory_limit_bytes
+            [*self._launch.argv, *arguments], self._launch, self._kernel_limit_bytes
         )
         self._tail = _Tail(self._child.stderr)
         self._on_start(self._child.pid)

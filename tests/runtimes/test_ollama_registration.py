@@ -21,7 +21,7 @@ from setup_manager.runtimes import ollama
 from setup_manager.runtimes.http import LocalClient
 from setup_manager.runtimes.ollama.registration import RegisterProgress
 from setup_manager.runtimes.ollama.server import find_model, list_models, show
-from setup_manager.runtimes.ollama.store import store_of_modelfile
+from setup_manager.runtimes.ollama.store import place_blob, store_of_modelfile
 from setup_manager.runtimes.options import StartOptions
 from setup_manager.runtimes.server import free_port
 from setup_manager.smoke.reading import machine_reader
@@ -212,6 +212,28 @@ def test_a_registration_that_was_begun_is_gone_through_again(
     again = ollama.register_by_link(client, replace(request_for(weights, store), known=begun))
     assert find_model(client, NAME) is not None
     assert again.digest
+
+
+def test_a_blob_left_by_a_registration_that_was_begun_does_not_stay(
+    client: LocalClient, store: Path, weights: ollama.BlobFile
+) -> None:
+    before = blobs(store)
+    place_blob(store, weights)
+    begun = ollama.Registration(NAME, "", "")
+    made = ollama.register(client, replace(request_for(weights, store), known=begun))
+    assert ollama.unregister(client, made)
+    assert blobs(store) == before
+
+
+def test_a_second_file_that_cannot_be_brought_leaves_nothing_of_the_first(
+    client: LocalClient, store: Path, weights: ollama.BlobFile
+) -> None:
+    before = blobs(store)
+    gone = ollama.BlobFile("gone.gguf", store.parent / "gone.gguf", "2" * 64, "projector")
+    with pytest.raises(RegistrationFailedError):
+        ollama.register(client, replace(request_for(weights, store), files=(weights, gone)))
+    assert find_model(client, NAME) is None
+    assert blobs(store) == before
 
 
 def test_a_name_that_is_taken_is_never_overwritten(

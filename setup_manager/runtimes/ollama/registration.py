@@ -122,17 +122,29 @@ def register(
     if done is not None:
         return done
     store = find_store(client, request.stores)
-    placed = {file: _bring_blob(client, file, store, observer) for file in request.files}
-    ours = tuple(file.sha256 for file, way in placed.items() if way is not Placed.THERE)
+    placed: dict[BlobFile, Placed | None] = {}
     try:
+        for file in request.files:
+            placed[file] = _bring_blob(client, file, store, observer)
         _follow(client, "/api/create", _create_body(name, request), "create", observer)
         digest = _verified(client, name, observer)
-        kept = _in_use(client, ours)
-    finally:
-        if store is not None:
-            _drop_unused(client, store, ours)
+        kept = _in_use(client, _brought(placed, request.known))
+    except BaseException:
+        with suppress(RegistrationFailedError):
+            _drop_unused(client, store, _brought(placed, request.known))
+        raise
+    _drop_unused(client, store, _brought(placed, request.known))
     uploaded = sum(file.path.stat().st_size for file, way in placed.items() if way is None)
     return Registration(name, digest, "create", str(store or ""), kept, uploaded)
+
+
+def _brought(
+    placed: Mapping[BlobFile, Placed | None], known: Registration | None
+) -> tuple[str, ...]:
+    """Return the digests that this tool put there, now or in a registration that was begun."""
+    return tuple(
+        file.sha256 for file, way in placed.items() if way is not Placed.THERE or known is not None
+    )
 
 
 def register_by_link(
@@ -302,9 +314,9 @@ def _bring_blob(
 
 
 def _upload(client: LocalClient, file: BlobFile, observer: Observer) -> None:
-    total = file.path.stat().st_size
     path = f"/api/blobs/{file.digest}"
     try:
+        total = file.path.stat().st_size
         client.upload(
             path,
             file.path,
@@ -407,11 +419,14 @@ def _in_use(client: LocalClient, digests: Sequence[str]) -> tuple[str, ...]:
     return tuple(digest for digest in digests if any(digest in text for text in modelfiles))
 
 
-def _drop_unused(client: LocalClient, store: Path, digests: Sequence[str]) -> None:
+def _drop_unused(client: LocalClient, store: Path | None, digests: Sequence[str]) -> None:
     """Take out blobs that this tool brought and that no model is made of.
 
-    What cannot be removed here (a store that is only readable) Ollama prunes at its next start.
+    What cannot be removed here (a store that is elsewhere, or only readable) Ollama prunes at its
+    next start.
     """
+    if store is None:
+        return
     used = _in_use(client, digests)
     for digest in set(digests) - set(used):
         with suppress(OSError):
