@@ -221,6 +221,24 @@ def _chromium(job: Job) -> Iterator[subprocess.Popen[bytes]]:
     )
 
 
+@_tool("Firefox")
+def _firefox(job: Job) -> Iterator[subprocess.Popen[bytes]]:
+    program = _program("LEFTOVERS_FIREFOX", "firefox", "firefox-esr")
+    profile = job.folder.parent / f"{job.folder.name}.profile"
+    profile.mkdir()
+    preferences = {
+        "browser.download.folderList": 2,
+        "browser.download.dir": str(job.folder),
+        "browser.download.always_ask_before_handling_new_types": False,
+        "browser.shell.checkDefaultBrowser": False,
+        "datareporting.policy.dataSubmissionEnabled": False,
+        "app.update.enabled": False,
+    }
+    lines = [f"user_pref({json.dumps(k)}, {json.dumps(v)});" for k, v in preferences.items()]
+    (profile / "user.js").write_text("\n".join(lines))
+    yield from _ended(job.start(program, "--headless", "--profile", str(profile), job.url))
+
+
 @_tool("ollama pull")
 def _ollama(job: Job) -> Iterator[subprocess.Popen[bytes]]:
     program = _program("LEFTOVERS_OLLAMA", "ollama")

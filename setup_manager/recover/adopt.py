@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from setup_manager.download.adopt import adopt
 from setup_manager.download.chunks import chunk_size
@@ -28,6 +29,7 @@ from setup_manager.recover.sample import NoRangesError, Proof, RangeReader, prov
 from setup_manager.recover.spans import Span, whole_chunks
 from setup_manager.recover.whole import install_whole
 
+_MODE = 0o644  # as the download engine makes its own
 _STORES = frozenset({"the hub cache", "Ollama", "LM Studio", "Jan", "llama.cpp"})
 
 
@@ -139,7 +141,7 @@ class TakeOver:
             ) from None
         except OSError as problem:
             return Outcome(notes=(_told(problem, shown),))
-        self._finish(offer)
+        self._finish(offer, places.content)
         return Outcome(
             VerifiedFile(artifact, visible, reused_bytes=artifact.size_bytes),
             notes=(f"{shown} is {artifact.name}: its SHA-256 is right",),
@@ -162,7 +164,7 @@ class TakeOver:
             ), ()
         except OSError as problem:
             return Outcome(notes=(_told(problem, shown),)), ()
-        self._finish(offer)
+        self._finish(offer, self.layout.places(offer.artifact).partial)
         used = replace(offer, chunks=chunks).sentence
         note = f"{used}: {proof.sentence}"
         return sampled.and_then(Outcome(adopted_bytes=adopted, notes=(note,))), chunks
@@ -208,11 +210,15 @@ class TakeOver:
                 hint="Run the same command again.",
             )
 
-    def _finish(self, offer: Offer) -> None:
-        if self.move and may_be_removed(offer):
-            for path in (*offer.leftover.records, offer.leftover.path):
-                with suppress(OSError):
-                    path.unlink()
+    def _finish(self, offer: Offer, ours: Path) -> None:
+        """Remove what was taken over with `move`."""
+        if not self.move or not may_be_removed(offer):
+            return
+        with suppress(OSError):
+            ours.chmod(_MODE)  # Firefox makes its parts for the owner alone
+        for path in (*offer.leftover.records, offer.leftover.path):
+            with suppress(OSError):
+                path.unlink()
 
 
 def may_be_removed(offer: Offer) -> bool:

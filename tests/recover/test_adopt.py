@@ -252,11 +252,13 @@ def test_with_move_a_part_itself_becomes_the_partial(
 ) -> None:
     theirs = folder / name.replace("DIGEST", bench.artifact.sha256)
     theirs.write_bytes(model.read_bytes()[: 20 * MIB])
+    theirs.chmod(0o600)
     inode = theirs.stat().st_ino
     outcome = bench.take(bench.offers(folder), move=True)
     partial = bench.layout.places(bench.artifact).partial
     assert outcome.adopted_bytes == 20 * MIB
     assert partial.stat().st_ino == inode, "no byte was copied"
+    assert partial.stat().st_mode & 0o777 == 0o644
     assert list(folder.iterdir()) == []
     file = bench.fetch()
     assert file.reused_bytes == 20 * MIB
