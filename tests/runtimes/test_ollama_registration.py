@@ -146,7 +146,9 @@ def test_a_blob_in_reach_is_linked_and_not_uploaded(
 ) -> None:
     before = blobs(store)
     progress: list[RegisterProgress] = []
+    os.utime(weights.path, (1e9, 1e9))
     registration = ollama.register(client, request_for(weights, store), progress.append)
+    assert weights.path.stat().st_mtime == 1e9
     assert "upload" not in {event.step for event in progress}
     assert registration.uploaded_bytes == 0
     assert weights.path.exists()

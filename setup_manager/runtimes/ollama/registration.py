@@ -21,6 +21,7 @@ from setup_manager.runtimes.ollama.store import (
     BlobFile,
     ModelFacts,
     Placed,
+    kept_times,
     manifest_path,
     place_blob,
     remove_blob,
@@ -121,6 +122,13 @@ def register(
     done = _as_recorded(client, name, request.known)
     if done is not None:
         return done
+    with kept_times(file.path for file in request.files):
+        return _create(client, name, request, observer)
+
+
+def _create(
+    client: LocalClient, name: str, request: OllamaRequest, observer: Observer
+) -> Registration:
     store = find_store(client, request.stores)
     placed: dict[BlobFile, Placed | None] = {}
     try:
@@ -304,7 +312,7 @@ def _bring_blob(
         return Placed.THERE
     if store is not None:
         observer(RegisterProgress("link", file.name))
-        way = place_blob(store, file)
+        way = place_blob(store, file, touched=True)
         if way is not None and _has_blob(client, file.digest):
             return way
         if way in _LINKS:

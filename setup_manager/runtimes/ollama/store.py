@@ -12,7 +12,7 @@ import json
 import os
 import secrets
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -86,11 +86,17 @@ def blob_path(store: Path, sha256: str) -> Path:
     return store / "blobs" / f"sha256-{sha256}"
 
 
-def place_blob(store: Path, file: BlobFile) -> Placed | None:
+def place_blob(store: Path, file: BlobFile, *, touched: bool = False) -> Placed | None:
     """Put a file into the store without copying its bytes.
 
     A reflink is tried first: it is a file of its own, so that nothing done to one name is seen
     under the other. Both need the same file system and the right to write there.
+
+    Args:
+        store: The store.
+        file: The file.
+        touched: Whether the server is going to set the blob's times, as create does; then a hard
+            link will not do unless the server's user owns the file.
 
     Returns:
         How it was done; None if it cannot be done here.
@@ -101,12 +107,31 @@ def place_blob(store: Path, file: BlobFile) -> Placed | None:
             return Placed.THERE
         if _reflink(source, target):
             return Placed.REFLINK
-        if not _server_can_read(source, target.parent):
+        if not _server_can_use(source, target.parent, touched=touched):
             return None
         os.link(source, target)
     except OSError:
         return None
     return Placed.HARD_LINK
+
+
+@contextlib.contextmanager
+def kept_times(files: Iterable[Path]) -> Iterator[None]:
+    """Give files their times back afterwards: a server sets them on a blob, and a link shares them.
+
+    Others tell by its times whether a file was changed.
+    """
+    before = {}
+    for path in files:
+        with contextlib.suppress(OSError):
+            status = path.stat()
+            before[path] = (status.st_atime_ns, status.st_mtime_ns)
+    try:
+        yield
+    finally:
+        for path, times in before.items():
+            with contextlib.suppress(OSError):
+                os.utime(path, ns=times)
 
 
 def remove_blob(store: Path, sha256: str) -> None:
@@ -277,10 +302,12 @@ def _write_new(path: Path, content: bytes, *, like: Path) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def _server_can_read(file: Path, blobs: Path) -> bool:
-    """Whether the owner of the store may read a file that keeps its own owner and mode."""
+def _server_can_use(file: Path, blobs: Path, *, touched: bool) -> bool:
+    """Whether the owner of the store may use a file that keeps its own owner and mode."""
     status, owner = file.stat(), blobs.stat().st_uid
-    return status.st_uid == owner or owner == 0 or bool(status.st_mode & 0o004)
+    if owner in {0, status.st_uid}:
+        return True
+    return not touched and bool(status.st_mode & 0o004)
 
 
 def _own_like(path: Path, like: Path) -> None:
