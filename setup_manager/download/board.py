@@ -15,6 +15,9 @@ from dataclasses import dataclass
 from setup_manager.download.chunks import Coverage, Span, joined_crc, second_crc, split_on_grid
 from setup_manager.units import MIB
 
+_ANNOUNCE_BYTES = MIB
+"""Bytes written between two calls to those who wait for written bytes."""
+
 BACKLOG_BYTES = 48 * MIB
 """Bytes that may lie ready for the hash before reads wait for it."""
 
@@ -65,7 +68,9 @@ class Board:
         self, coverage: Coverage, pending: Iterable[tuple[int, int]], window_bytes: int
     ) -> None:
         self.coverage = coverage
-        self.changed = threading.Condition()
+        self._lock = threading.RLock()
+        self.changed = threading.Condition(self._lock)  # leases, room, end
+        self.grown = threading.Condition(self._lock)  # written bytes, for journal and hash
         self.stopped = False
         self.fetched_bytes = 0
         self._pending = list(pending)
@@ -75,6 +80,7 @@ class Board:
         self._retired: list[Lease] = []
         self._uncovered = 0
         self._backlog = 0
+        self._unannounced = 0
         self._reserved = 0
 
     # Assignment
@@ -160,7 +166,11 @@ class Board:
                 lease.crc = crc
                 self.fetched_bytes += written
                 self._uncovered += written
-            self.changed.notify_all()
+            self._unannounced += written
+            if self._unannounced >= min(_ANNOUNCE_BYTES, self.window_bytes // 16):
+                self._unannounced = 0
+                self.grown.notify_all()
+            self.changed.notify()
 
     def release(self, lease: Lease) -> None:
         """End a lease; what it did not write is pending again."""
@@ -171,6 +181,7 @@ class Board:
             if lease.kept_position < lease.position:
                 self._retired.append(lease)
             self.changed.notify_all()
+            self.grown.notify_all()
 
     def note_backlog(self, size_bytes: int) -> None:
         """Take note of how much lies ready for the hash.
@@ -267,3 +278,4 @@ class Board:
         with self.changed:
             self.stopped = True
             self.changed.notify_all()
+            self.grown.notify_all()

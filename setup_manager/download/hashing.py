@@ -95,8 +95,8 @@ class Hasher:
             if end > self.position:
                 self._take(min(end, self.position + _STEP_BYTES), stop)
             else:
-                with self._board.changed:
-                    self._board.changed.wait(0.05)
+                with self._board.grown:
+                    self._board.grown.wait(0.05)
 
     def _take(self, end: int, stop: threading.Event) -> None:
         """Hash up to `end`; an inherited span on the way is left to its own check."""

@@ -126,6 +126,7 @@ class Transfer:
         options = self._options
         self._count = ConnectionCount(options.connections, options.most)
         self._stop = threading.Event()
+        self._wake = threading.Event()  # something that the calling thread should see now
         self._failure: BaseException | None = None
         self._streams: dict[int, tuple[Stream, Lease]] = {}
         self._last_progress = time.monotonic()
@@ -177,9 +178,8 @@ class Transfer:
         thread.start()
 
     def _fail(self, error: BaseException) -> None:
-        with self._board.changed:
-            self._failure = self._failure or error
-            self._board.changed.notify_all()
+        self._failure = self._failure or error
+        self._wake.set()
 
     def _watch(self, watch: Callable[[int], None]) -> None:
         workers = 0
@@ -200,9 +200,8 @@ class Transfer:
                 self._spawn(f"connection-{workers}", partial(self._work, workers))
                 workers += 1
             watch(len(self._streams))
-            with self._board.changed:
-                if not self._failure and not self._finished():
-                    self._board.changed.wait(_TICK)
+            self._wake.wait(_TICK)
+            self._wake.clear()
 
     def _finished(self) -> bool:
         if not self._board.complete or self._board.uncovered_bytes:
@@ -263,18 +262,20 @@ class Transfer:
         enough = min(options.flush_bytes, board.window_bytes // 4)
         synced_at = time.monotonic()
         while True:
-            with board.changed:
+            with board.grown:
                 waiting = board.uncovered_bytes
                 due = time.monotonic() - synced_at >= options.flush_seconds
                 ripe = waiting >= enough or (waiting and (due or board.complete or board.stopped))
                 if not ripe:
                     if board.stopped or self._stop.is_set():
                         return
-                    board.changed.wait(0.1)
+                    board.grown.wait(0.1)
                     continue
             spans = board.collect()
             self._sink.keep([span for _, span in spans])
             board.settle(spans)
+            if board.complete:
+                self._wake.set()
             synced_at = time.monotonic()
 
     # The hash thread
@@ -282,8 +283,7 @@ class Transfer:
     def _hash(self) -> None:
         assert self._hasher is not None  # noqa: S101
         self._hasher.run(self._stop)
-        with self._board.changed:
-            self._board.changed.notify_all()
+        self._wake.set()
 
     # The connection threads
 
