@@ -13,10 +13,12 @@ from setup_manager.errors import RegistrationFailedError, RuntimeMissingError
 from setup_manager.runtimes import ollama
 from setup_manager.runtimes.ollama.store import (
     BlobFile,
+    ModelFacts,
     Placed,
     blob_path,
     place_blob,
     store_candidates,
+    write_manifest,
 )
 from setup_manager.runtimes.options import StartOptions
 from tests.runtimes.ollama_standin import ollama_standin
@@ -158,3 +160,15 @@ def test_a_store_of_another_user_is_uploaded_to(tmp_path: Path) -> None:
         file.path.unlink()
     assert linked.startswith("refused: No store")
     assert uploaded == str(len(b"GGUF gemma4"))
+
+
+@pytest.mark.skipif(not ROOT, reason="files have to be given to other users")
+def test_all_that_is_written_belongs_to_the_servers_user(tmp_path: Path) -> None:
+    store, file = empty_store(tmp_path / "store"), blob_file(tmp_path / "a.gguf")
+    (store / "manifests").mkdir()
+    for folder in (store / "blobs", store / "manifests"):
+        os.chown(folder, NOBODY, NOBODY)
+    write_manifest(store, "gemma-4-e4b:q", [file], ModelFacts(), {"num_ctx": 512})
+    written = [path for path in store.rglob("*") if path != store / "manifests"]
+    assert len(written) == 1 + 2 + 3 + 1  # blobs, two small ones, three folders, the manifest
+    assert {path.stat().st_uid for path in written} == {NOBODY}

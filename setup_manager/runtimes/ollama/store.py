@@ -225,8 +225,7 @@ def write_manifest(
     content = _json(document)
     small = tuple(blob.sha256 for blob in (start, config) if blob.write(store))
     path = manifest_path(store, name)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _own_like(path.parent, store / "manifests")
+    _make_folder(path.parent, like=store / "manifests")
     _write_new(path, content, like=store / "manifests")
     return WrittenManifest(hashlib.sha256(content).hexdigest(), small)
 
@@ -288,6 +287,15 @@ class _SmallBlob:
 
 def _json(document: Mapping[str, Any]) -> bytes:
     return json.dumps(document, separators=(",", ":")).encode()
+
+
+def _make_folder(folder: Path, *, like: Path) -> None:
+    """Make a folder and those above it, each owned as the store is: the server removes them."""
+    if folder.is_dir():
+        return
+    _make_folder(folder.parent, like=like)
+    folder.mkdir(exist_ok=True)
+    _own_like(folder, like)
 
 
 def _write_new(path: Path, content: bytes, *, like: Path) -> None:
