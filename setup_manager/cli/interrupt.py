@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the first stops in good order, the second at once."""
+"""Ctrl-C and its kind: the first stops in good order, the second at once."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from types import FrameType
 from typing import NoReturn
 
 _EXIT_CODE = 130
+# A terminal that vanishes stops the work like Ctrl-C: SIGHUP, and where a Windows console is
+# closed SIGBREAK (learn.microsoft.com/cpp/c-runtime-library/reference/signal).
+_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
 
 
 class Interruption:
@@ -22,13 +25,11 @@ class Interruption:
         self.requested = threading.Event()
 
     def listen(self) -> None:
-        """Take over SIGINT and SIGTERM for the rest of the process; main thread only."""
-        signal.signal(signal.SIGINT, self._on_signal)
-        if hasattr(signal, "SIGTERM"):
-            signal.signal(signal.SIGTERM, self._on_signal)
-        if hasattr(signal, "SIGHUP"):
-            # A terminal that vanishes stops the work like Ctrl-C; what came is kept.
-            signal.signal(signal.SIGHUP, self._on_signal)
+        """Take over these signals for the rest of the process; main thread only."""
+        for name in _SIGNALS:
+            number = getattr(signal, name, None)
+            if number is not None:
+                signal.signal(number, self._on_signal)
 
     def _on_signal(self, _signal: int, _frame: FrameType | None) -> NoReturn:
         if self.requested.is_set():

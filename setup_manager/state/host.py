@@ -1,12 +1,11 @@
 """The host of this process: which system, whose home, where temporary files go.
 
-The one place that tells operating systems apart for folders; the rules are in `state.paths`.
+The rules for folders that follow from it are in `state.paths`.
 """
 
 from __future__ import annotations
 
 import os
-import platform
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +13,6 @@ from pathlib import Path
 
 from setup_manager.state.paths import PathResolver, Paths, Place, resolve_paths
 
-_OS_NAMES = {"Darwin": "macos"}
 _HOME_VARIABLES = {"windows": "USERPROFILE"}
 
 
@@ -57,15 +55,16 @@ class Host:
         return PathResolver(self.environment, self.os_name, self.home)
 
 
-def this_host(environment: Mapping[str, str], system: str | None = None) -> Host:
+def this_host(environment: Mapping[str, str], os_name: str | None = None) -> Host:
     """Look at the system.
 
     Args:
         environment: The environment variables; a home folder named there counts first.
-        system: As `platform.system` calls it; this one's if None.
+        os_name: As in `Host`; this system's if None.
     """
-    name = system or platform.system()
-    os_name = _OS_NAMES.get(name, name.lower())
+    from setup_manager.machine.probe.system import this_platform
+
+    os_name = os_name or this_platform().os
     return Host(environment, os_name, _home(environment, os_name), _temporary())
 
 

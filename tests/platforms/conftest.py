@@ -1,0 +1,3 @@
+from tests.api.conftest import surroundings
+
+__all__ = ["surroundings"]
