@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from setup_manager.fit.settings import Settings
 from setup_manager.units import MIB
+from setup_manager.units import MIB
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ class StartOptions:
     ubatch: int = 512
     threads: int | None = None
     cache_ram_mib: int = 0
-    context_checkpoints: int = 4
+    context_checkpoints: int = 1
     flash_attention: bool = True
     unified_kv: bool = False
 
@@ -68,6 +69,8 @@ def start_options(settings: Settings, *, threads: int | None = None) -> StartOpt
         gpu_layers=settings.gpu_layers,
         ubatch=settings.ubatch,
         threads=threads,
+        cache_ram_mib=settings.prompt_cache_bytes // MIB,
+        context_checkpoints=settings.context_checkpoints,
         cache_ram_mib=settings.prompt_cache_bytes // MIB,
         context_checkpoints=settings.context_checkpoints,
         flash_attention=settings.flash_attention,

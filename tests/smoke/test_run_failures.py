@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import psutil
@@ -28,7 +33,7 @@ def smoke(
     watch: Watch = CALM,
     events: list[SmokeEvent] | None = None,
     total_seconds: float = 60.0,
-    image: bool = False,
+    long_minutes: float = 0.0,
 ) -> SmokeReport:
     files = ModelFiles(Path("/m.gguf"), drafter=Path("/d.gguf") if drafter else None)
     request = SmokeRequest(
@@ -36,7 +41,7 @@ def smoke(
         smoke_options(StartOptions()),
         has_gpu=has_gpu,
         total_seconds=total_seconds,
-        image=image,
+        long_minutes=long_minutes,
     )
     observer = events.append if events is not None else lambda _: None
     return run_smoke(fake, files, request, watch, observer)
@@ -149,3 +154,59 @@ def test_vram_is_the_difference_to_before_the_start(tmp_path: Path) -> None:
     used = iter([2 * GIB, 5 * GIB])
     watch = Watch(CALM.read, used_vram_bytes=lambda: next(used))
     assert smoke(FakeServer(tmp_path, "fine"), watch=watch).vram_bytes == 3 * GIB
+
+
+def test_a_long_test_shows_the_speed_of_every_round(tmp_path: Path) -> None:
+    events: list[SmokeEvent] = []
+    report = smoke(FakeServer(tmp_path, "fine"), long_minutes=0.3 / 60, events=events)
+    assert len(report.series) >= 2
+    assert set(report.series) == {20.0}
+    assert report.to_document()["series_tokens_per_second"] == list(report.series)
+    assert "20.0 tokens/s" in {event.detail for event in events if event.stage == "long"}
+
+
+def test_ctrl_c_from_the_terminal_ends_tool_and_server_at_once(tmp_path: Path) -> None:
+    fake = FakeServer(tmp_path, "hangs-when-asked")
+    tool = subprocess.Popen(
+        [sys.executable, "-c", INTERRUPTED, str(tmp_path)],
+        cwd=Path(__file__).parents[2],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    assert tool.stdout is not None
+    assert tool.stdout.readline() == b"question\n"
+    children = psutil.Process(tool.pid).children(recursive=True)
+    assert children
+    started = time.monotonic()
+    os.killpg(tool.pid, signal.SIGINT)
+    tool.wait(timeout=10)
+    tool.stdout.close()
+    assert time.monotonic() - started < 3
+    _, alive = psutil.wait_procs(children, timeout=5)
+    assert alive == []
+    assert len(fake.starts) == 1
+
+
+INTERRUPTED = """
+import sys
+from pathlib import Path
+from setup_manager.runtimes.base import ModelFiles
+from setup_manager.runtimes.options import StartOptions
+from setup_manager.smoke.guard import Reading
+from setup_manager.smoke.request import SmokeRequest, Watch
+from setup_manager.smoke.run import run_smoke
+from tests.runtimes.fakes import FakeServer
+
+fake = FakeServer(Path(sys.argv[1]), "hangs-when-asked")
+watch = Watch(lambda: Reading(0.0, 2**33, 2**34))
+
+def tell(event):
+    if event.stage == "warm-up":
+        print("question", flush=True)
+
+try:
+    run_smoke(fake, ModelFiles(Path("m.gguf")), SmokeRequest("e4b", StartOptions()), watch, tell)
+except KeyboardInterrupt:
+    sys.exit(130)
+"""
