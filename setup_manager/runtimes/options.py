@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from setup_manager.fit.settings import Settings
 from setup_manager.units import MIB
-from setup_manager.units import MIB
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +68,6 @@ def start_options(settings: Settings, *, threads: int | None = None) -> StartOpt
         gpu_layers=settings.gpu_layers,
         ubatch=settings.ubatch,
         threads=threads,
-        cache_ram_mib=settings.prompt_cache_bytes // MIB,
-        context_checkpoints=settings.context_checkpoints,
         cache_ram_mib=settings.prompt_cache_bytes // MIB,
         context_checkpoints=settings.context_checkpoints,
         flash_attention=settings.flash_attention,
