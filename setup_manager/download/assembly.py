@@ -113,11 +113,12 @@ class Assembly:
             self.held.forget(self._forgotten, end)
             self._forgotten = end
 
-    def _replace_damaged(self, span: Span) -> None:
-        self.board.withdraw(span.start, span.end)
+    def _replace_damaged(self, span: Span) -> int:
+        gone = self.board.withdraw(span.start, span.end)
         self._rewrite_journal()
         text = f"bytes {span.start} to {span.end - 1} were damaged on this disk"
         self.around.notices.put(Notice(Kind.DAMAGED, text))
+        return min((other.start for other in gone), default=span.start)
 
     def _rewrite_journal(self) -> None:
         with self.board.changed:

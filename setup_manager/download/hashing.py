@@ -41,7 +41,8 @@ class Hasher:
         board: Says how far the bytes are there.
         file: Where they are read.
         inherited: Spans of earlier runs by their first byte, to be held to their check values.
-        on_damage: Called with a span whose bytes are not what was written.
+        on_damage: Called with a span whose bytes are not what was written; returns from where
+            on bytes come again.
         on_hashed: Called with how far the hash is; pages before that may go.
     """
 
@@ -51,7 +52,7 @@ class Hasher:
         file: Readable,
         *,
         inherited: Mapping[int, Span],
-        on_damage: Callable[[Span], None],
+        on_damage: Callable[[Span], int],
         on_hashed: Callable[[int], None],
     ) -> None:
         self._board = board
@@ -77,7 +78,9 @@ class Hasher:
         return self._sha.hexdigest()
 
     def rewind(self, position: int) -> None:
-        """Go back to the last checkpoint at or before a position, whose bytes changed."""
+        """Go back to the last checkpoint at or before a position, whose bytes will change."""
+        if position == self.position:
+            return
         kept = max(at for at in self._checkpoints if at <= position)
         self._checkpoints = {at: sha for at, sha in self._checkpoints.items() if at <= kept}
         self._sha = self._checkpoints[kept].copy()
@@ -137,7 +140,7 @@ class Hasher:
             self._pass(span)
             return
         self._sha = before
-        self._on_damage(span)
+        self.rewind(min(start, self._on_damage(span)))
 
     def _pass(self, span: Span) -> None:
         if span.end // self._stride > self.position // self._stride:

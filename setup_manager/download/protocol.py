@@ -235,9 +235,8 @@ def _redirected(
     location = headers.get("location", "")
     if not location:
         return Verdict(Action.RETRY, "a redirect without an address", Fault.SERVER)
-    target = urljoin(url, location)
-    scheme = urlsplit(target).scheme.lower()
-    if scheme not in {"http", "https"} or (scheme == "http" and url.lower().startswith("https:")):
+    target = _safe_target(url, location)
+    if target is None:
         return Verdict(Action.DROP, "a redirect from https to an unsafe address", Fault.INSECURE)
     wrong = check_identity(headers, artifact)
     if wrong is not None:
@@ -265,6 +264,25 @@ def _other_content(headers: Mapping[str, str], what: str) -> Verdict:
         reason = "a web page came instead of the file: a login page of this network?"
         return Verdict(Action.DROP, reason, Fault.PORTAL)
     return Verdict(Action.RESOLVE, f"other content came: {what}", Fault.CONTENT)
+
+
+def next_hop(status: int, headers: Mapping[str, str], url: str) -> str | None:
+    """Return where an answer sends a request for bytes on to, if that is safe to follow."""
+    if status not in {301, 302, 303, 307, 308} or not headers.get("location"):
+        return None
+    return _safe_target(url, headers["location"])
+
+
+def _safe_target(url: str, location: str) -> str | None:
+    """Return the address of a redirect; None if it leaves https or HTTP."""
+    try:
+        target = urljoin(url, location)
+        scheme = urlsplit(target).scheme.lower()
+    except ValueError:
+        return None
+    if scheme == "https" or (scheme == "http" and not url.lower().startswith("https:")):
+        return target
+    return None
 
 
 @dataclass(frozen=True, slots=True)

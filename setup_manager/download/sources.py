@@ -24,6 +24,7 @@ from setup_manager.download.protocol import (
     Verdict,
     judge_content,
     judge_resolve,
+    next_hop,
     origin_of,
     resolve_url,
     shown,
@@ -97,8 +98,7 @@ class Source:
         """
         address = self._resolve()
         asked = Range(start, end, self._artifact.size_bytes, address.etag)
-        headers = asked.headers | self._token_header(address.located.url)
-        stream = self._transport.request("GET", address.located.url, headers)
+        stream, address = self._ask_for(asked, address)
         verdict = judge_content(
             stream.status,
             stream.headers,
@@ -113,6 +113,24 @@ class Source:
             raise SourceError(verdict)
         self._accept(stream, address, verdict)
         return stream, verdict.skip_bytes
+
+    def _ask_for(self, asked: Range, address: _Address) -> tuple[Stream, _Address]:
+        """Send a request for bytes; an address that sends it on is replaced for all."""
+        for _ in range(_HOPS):
+            url = address.located.url
+            stream = self._transport.request("GET", url, asked.headers | self._token_header(url))
+            target = next_hop(stream.status, stream.headers, url)
+            if target is None:
+                break
+            stream.abort()
+            stream.close()
+            same_origin = origin_of(target) == origin_of(self._origin.endpoint)
+            moved = _Address(Located(target, same_origin), address.etag)
+            with self._lock:
+                if self._address is address:
+                    self._address = moved
+            address = moved
+        return stream, address
 
     def _accept(self, stream: Stream, address: _Address, verdict: Verdict) -> None:
         with self._lock:

@@ -146,9 +146,8 @@ class PartialFile:
     def _replace_journal(self, coverage: Coverage) -> None:
         fresh = self._places.journal.with_name(self._places.journal.name + ".new")
         self._disk.write_new(fresh, rewritten(self._header, coverage))
+        self._log = _closed(self._log)  # Windows renames over no open file
         self._disk.rename(fresh, self._places.journal)
-        if self._log >= 0:
-            os.close(self._log)
         flags = os.O_WRONLY | os.O_APPEND | getattr(os, "O_BINARY", 0)
         self._log = os.open(self._places.journal, flags)
 
@@ -210,6 +209,7 @@ class PartialFile:
         with self._lock:
             self._check_owner()
             self._disk.make_folder(self._places.content.parent)
+            self._data = _closed(self._data)  # Windows renames no open file
             self._disk.rename(self._places.partial, self._places.content)
 
     def finish(self) -> None:
@@ -224,11 +224,16 @@ class PartialFile:
 
     def close(self) -> None:
         """Close both files; only when no thread writes any more."""
-        for descriptor in (self._data, self._log):
-            if descriptor >= 0:
-                with suppress(OSError):
-                    os.close(descriptor)
-        self._data = self._log = -1
+        self._data = _closed(self._data)
+        self._log = _closed(self._log)
+
+
+def _closed(descriptor: int) -> int:
+    """Close a descriptor; returns the number that stands for none."""
+    if descriptor >= 0:
+        with suppress(OSError):
+            os.close(descriptor)
+    return -1
 
 
 def _size(path: Path) -> int:

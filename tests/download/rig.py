@@ -84,6 +84,12 @@ class Rig:
         )
         return file
 
+    def fetch_from(self, endpoint: str, token: str | None = None) -> VerifiedFile:
+        """Fetch from another origin than the hub."""
+        job = FileJob(self.artifact, (Origin(endpoint, token),))
+        (file,) = engine.fetch([job], self.layout, self.options, network=self.network)
+        return file
+
     @property
     def places_covered(self) -> int:
         """Bytes that the journal says are there."""
