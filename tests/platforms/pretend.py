@@ -4,8 +4,9 @@
 
 Run as a process of its own, with the environment of a download. The other packages are imported
 first; then `sys.platform` is changed and every call is taken away that the other system's Python
-has not (https://docs.python.org/3/library/os.html, "Availability"). What the system itself would do
-differently cannot be had here: names in another letter case, open files that cannot be renamed.
+has not (https://docs.python.org/3/library/os.html, "Availability"). As on Windows, links need a
+privilege and open files cannot be renamed or removed. Names that do not tell letter cases apart,
+drives and the real calls of those systems cannot be had here.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ import pkgutil
 import platform
 import signal
 import sys
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -43,11 +46,35 @@ def refuse(*_: Any, **__: Any) -> NoReturn:
     raise OSError(22, "A required privilege is not held by the client")
 
 
+def refusing_open_files(call: Callable[..., None]) -> Callable[..., None]:
+    """Windows neither renames nor removes what some process has open, nor replaces it."""
+
+    def careful(*paths: Any, **options: Any) -> None:
+        for path in map(os.path.abspath, paths):
+            # The lock is the business of filelock, which has another way there.
+            if path in opened() and not path.endswith(".lock"):
+                raise PermissionError(13, "used by another process", path)
+        call(*paths, **options)
+
+    return careful
+
+
+def opened() -> set[str]:
+    """Every file that this process has open."""
+    found = set()
+    for descriptor in Path("/proc/self/fd").iterdir():
+        with suppress(OSError):
+            found.add(os.readlink(descriptor))
+    return found
+
+
 def become_windows(*, links: bool) -> None:
     take_away(os, POSIX_ONLY)
     take_away(signal, ("SIGKILL", "SIGHUP"))
     sys.platform = "win32"
     os.symlink = refuse
+    for name in ("replace", "rename", "unlink", "remove"):
+        setattr(os, name, refusing_open_files(getattr(os, name)))
     if not links:
         os.link = refuse
 
