@@ -1,6 +1,6 @@
 """Measure what a large download does to others on the machine; compare with curl and hf.
 
-    python scripts/bench_download_manners.py [--size 16GiB] [--cached 4GiB] [--only ours,curl]
+    python scripts/bench_download_manners.py [--size 16GiB] [--cached 4GiB] [--only 'ours|curl']
 
 Beside each download another process's file lies in the page cache, and a loop writes 4 KiB and
 syncs it, again and again. Printed are how much of that file is still cached afterwards
@@ -123,7 +123,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--size", type=parse_size, default=16 * GIB)
     parser.add_argument("--cached", type=parse_size, default=4 * GIB)
-    parser.add_argument("--only", default=",".join(names))
+    parser.add_argument("--only", default="|".join(names))
     arguments = parser.parse_args()
     context = multiprocessing.get_context("spawn")
     report: multiprocessing.Queue[tuple[str, Artifact]] = context.Queue()
@@ -145,7 +145,7 @@ def main() -> None:
         with loop.beside():
             time.sleep(5)
         print(f"| nothing | | | {loop.most_dirty / MIB:.0f} | {loop.line} |", flush=True)
-        for name in arguments.only.split(","):
+        for name in arguments.only.split("|"):
             print(measure(name, served, work, victim), flush=True)
     hub.kill()
 
