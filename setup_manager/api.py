@@ -234,6 +234,7 @@ def download(
     with_projector: bool = False,
     with_drafter: bool = False,
     latest: bool = False,
+    recover: bool = True,
     mirrors: Sequence[str] = (),
     connections: int | None = None,
     rate_bytes_per_second: int | None = None,
@@ -250,6 +251,7 @@ def download(
         with_projector: Fetch the projector too.
         with_drafter: Fetch the drafter too.
         latest: Ask the hub for the newest upload instead of the pinned one.
+        recover: Look for what other tools' downloads left behind, and use it.
         mirrors: Base URLs of other hubs with the same files.
         connections: Connections at once, None for what helps.
         rate_bytes_per_second: At most this fast, None for any rate.
@@ -267,10 +269,17 @@ def download(
     """
     if connections is not None:
         _require("connections", connections, range(1, DownloadOptions().most + 1))
+    if rate_bytes_per_second is not None and rate_bytes_per_second <= 0:
+        raise UsageError(
+            "rate_bytes_per_second must be positive.",
+            code="bad-argument",
+            hint="Leave it out for any rate.",
+        )
     session = _session(
         environment,
         models_dir,
         catalog,
+        recover=recover,
         mirrors=mirrors,
         options=DownloadOptions(
             connections=connections, rate_bytes_per_second=rate_bytes_per_second
@@ -295,6 +304,7 @@ def install(
     with_projector: bool = False,
     with_drafter: bool = False,
     latest: bool = False,
+    recover: bool = True,
     mirrors: Sequence[str] = (),
     models_dir: StrPath | None = None,
     catalog: StrPath | None = None,
@@ -315,6 +325,7 @@ def install(
         with_projector: The projector too, for images.
         with_drafter: The drafter too, for speed.
         latest: Ask the hub for the newest upload instead of the pinned one.
+        recover: Look for what other tools' downloads left behind, and use it.
         mirrors: Base URLs of other hubs with the same files.
         models_dir: A plain folder for models instead of the hub cache.
         catalog: Another catalogue file than the package's.
@@ -327,7 +338,13 @@ def install(
         SetupError: Of the class that fits; the same call goes on where this one stopped.
     """
     session = _session(
-        environment, models_dir, catalog, mirrors=mirrors, observer=observer, cancel=cancel
+        environment,
+        models_dir,
+        catalog,
+        recover=recover,
+        mirrors=mirrors,
+        observer=observer,
+        cancel=cancel,
     )
     request = InstallRequest(
         model=model,
@@ -362,6 +379,7 @@ def _session(
     models_dir: StrPath | None,
     catalog: StrPath | None,
     *,
+    recover: bool = True,
     mirrors: Sequence[str] = (),
     options: DownloadOptions | None = None,
     observer: Observer | None = None,
@@ -377,6 +395,7 @@ def _session(
         catalog_path=Path(other_catalog) if other_catalog else None,
         mirrors=tuple(mirrors),
         downloading=options,
+        recovering=recover,
         observer=observer,
         cancel=cancel,
     )

@@ -19,6 +19,7 @@ from setup_manager.errors import (
     SetupError,
     UsageError,
 )
+from setup_manager.rehearsal.model import FILE_NAME, model_path
 from setup_manager.workflow.events import Silence, StageEvent
 from tests.api.conftest import Surroundings
 
@@ -43,6 +44,19 @@ def test_a_download_is_verified_and_the_next_one_costs_nothing(surroundings: Sur
     assert first.path.read_bytes()[:4] == b"GGUF"
     assert first.fetched_bytes == first.path.stat().st_size
     assert (second.fetched_bytes, surroundings.hub.served_bytes) == (0, served)
+
+
+def test_what_another_tool_left_is_used_unless_that_is_unwanted(
+    surroundings: Surroundings,
+) -> None:
+    environment = surroundings.environment
+    left = Path(environment["HOME"]) / "Downloads" / f"{FILE_NAME}.part"
+    left.parent.mkdir()
+    left.write_bytes(model_path().read_bytes()[: 1 << 20])
+    fresh = {**environment, "HF_HOME": environment["HOME"] + "/other"}
+    used = api.download("rehearsal", environment=environment)
+    unused = api.download("rehearsal", recover=False, environment=fresh)
+    assert used.fetched_bytes < unused.fetched_bytes == model_path().stat().st_size
 
 
 def test_a_models_dir_that_is_given_beats_the_environment(
@@ -131,6 +145,7 @@ def test_explain_counts_the_cache_of_a_longer_context(surroundings: Surroundings
         (lambda e: api.recommend(task=wrong("chess"), environment=e), "task"),
         (lambda e: api.check(runtime=wrong("vllm"), environment=e), "runtime"),
         (lambda e: api.download("rehearsal", connections=0, environment=e), "connections"),
+        (lambda e: api.download("rehearsal", rate_bytes_per_second=0, environment=e), "rate"),
     ],
 )
 def test_a_wrong_argument_is_a_usage_error_that_says_which(
