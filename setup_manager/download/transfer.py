@@ -230,24 +230,30 @@ class Transfer:
         return OutOfSourcesError(fault or Fault.NETWORK, facts)
 
     def _end_slow(self, now: float) -> None:
-        """Break off connections that are far slower than the others; never when all are slow."""
-        options = self._options
+        """Break off connections that are far slower than the others; never when all are slow.
+
+        While several are at work they are compared with each other. The last ones are compared
+        with what the origins gave lately, and only if their end is far.
+        """
+        patience = self._options.slow_seconds
         watched = [
-            (lease.rate(now), stream)
-            for stream, lease in tuple(self._streams.values())
-            if now - lease.began > options.slow_seconds
+            (lease.rate(now), lease, stream)
+            for stream, lease in self._streams.copy().values()
+            if now - lease.began > patience
         ]
-        rates = sorted(rate for rate, _ in watched)
-        best = max((source.rate for source in self._sources), default=0.0)
-        typical = max(rates[len(rates) // 2] if len(rates) > 2 else 0.0, best)
-        for rate, stream in watched:
-            if rate < typical / 8:
+        if len(watched) > 2:
+            typical = sorted(rate for rate, _, _ in watched)[len(watched) // 2]
+        else:
+            typical = max((source.rate for source in self._sources), default=0.0)
+        for rate, lease, stream in watched:
+            left_seconds = (lease.end - lease.position) / max(rate, 1.0)
+            if rate < typical / 8 and left_seconds > patience:
                 stream.abort()
 
     def _shut_down(self) -> None:
         self._stop.set()
         self._board.stop()
-        for stream, _ in tuple(self._streams.values()):
+        for stream, _ in self._streams.copy().values():
             stream.abort()
         deadline = time.monotonic() + _JOIN_SECONDS
         for thread in self._threads:
