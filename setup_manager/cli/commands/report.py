@@ -15,6 +15,7 @@ from setup_manager.cli.options import (
     PlanningOptions,
     StorageOptions,
     gemma_command,
+    model_argument,
 )
 from setup_manager.cli.result import Outcome
 from setup_manager.cli.shell import Shell
@@ -38,7 +39,7 @@ _USER_NAMES = ("USER", "LOGNAME", "USERNAME")
         "gemma-setup report --anonymous --output to-share.html",
     ),
 )
-@click.argument("model", required=False)
+@model_argument(required=False)
 @click.option(
     "--output",
     metavar="FILE",
