@@ -53,9 +53,9 @@ def wheel_problems(names: set[str]) -> list[str]:
             problems.append(f"the wheel has {name}")
         if name.endswith((".pyc", ".partial")):
             problems.append(f"the wheel has {name}")
-    modules = (path.relative_to(ROOT) for path in (ROOT / "setup_manager").rglob("*.py"))
-    problems += [f"the wheel lacks {path}" for path in modules if path.as_posix() not in names]
-    return problems
+    files = (path for path in (ROOT / "setup_manager").rglob("*") if path.is_file())
+    wanted = {path.relative_to(ROOT).as_posix() for path in files if path.suffix != ".pyc"}
+    return problems + [f"the wheel lacks {name}" for name in sorted(wanted - names - {*DATA})]
 
 
 def sdist_problems(names: set[str]) -> list[str]:
