@@ -234,6 +234,8 @@ def _history(document: Mapping[str, Any]) -> ModelHistory:
 
 
 def _download(run: Mapping[str, Any]) -> DownloadRun:
+    if not run["samples"]:
+        raise ValueError("a run without samples")
     return DownloadRun(
         started_at=str(run["started_at"]),
         seconds=float(run["seconds"]),
@@ -246,6 +248,8 @@ def _download(run: Mapping[str, Any]) -> DownloadRun:
 
 
 def _smoke(run: Mapping[str, Any]) -> SmokeRun:
+    if not run["samples"]:
+        raise ValueError("a test without samples")
     return SmokeRun(
         started_at=str(run["started_at"]),
         samples=tuple(MachineSample(**sample) for sample in run["samples"]),

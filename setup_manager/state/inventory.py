@@ -68,7 +68,8 @@ class InstalledModel:
         variant: Variant key, or None.
         quantization: Label.
         qat: Whether the weights were trained for this quantization.
-        files: Its files, weights first.
+        repository: Where the weights come from, ``org/name``.
+        files: Its files, weights first; none where a runtime fetched the model by itself.
         registrations: Where it is registered.
         last_smoke: The last smoke result, or None.
         installed_at: RFC 3339 time of the last download, ``""`` while the first is under way.
@@ -78,6 +79,7 @@ class InstalledModel:
     variant: str | None
     quantization: str
     qat: bool
+    repository: str
     files: tuple[InstalledFile, ...]
     registrations: tuple[Registration, ...] = ()
     last_smoke: Mapping[str, Any] | None = None
@@ -90,8 +92,8 @@ class InstalledModel:
 
     @property
     def weights(self) -> InstalledFile:
-        """The first weights file, which is what a runtime is given."""
-        return next(file for file in self.files if file.artifact.role is Role.WEIGHTS)
+        """The first weights file, which is what a runtime is given; a lone companion as it is."""
+        return self.file(Role.WEIGHTS) or self.files[0]
 
     def file(self, role: Role) -> InstalledFile | None:
         """Find the first file of a role."""
@@ -150,6 +152,7 @@ class Inventory:
             variant=model.variant,
             quantization=model.quantization,
             qat=model.qat,
+            repository=model.weights[0].repository,
             files=files,
             registrations=before.registrations if before else (),
             last_smoke=before.last_smoke if before else None,
@@ -222,6 +225,7 @@ def _model(document: Any) -> InstalledModel | None:
             variant=document["variant"],
             quantization=document["quantization"],
             qat=document["qat"],
+            repository=document["repository"],
             files=tuple(_file(file) for file in document["files"]),
             registrations=tuple(Registration(**entry) for entry in document["registrations"]),
             last_smoke=document["last_smoke"],

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from setup_manager.catalog.artifact import Artifact, Model
+from setup_manager.catalog.artifact import Model
 from setup_manager.download import engine
-from setup_manager.download.places import FileJob
 from setup_manager.download.plan import DownloadPlan
 from setup_manager.download.verified import VerifiedFile
 from setup_manager.workflow.recover import use_leftovers
 from setup_manager.workflow.session import Session
+from setup_manager.workflow.transfer import begin, fetch, jobs_for
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +81,7 @@ def plan_download(session: Session, model: Model, *, copied_bytes: int = 0) -> D
         copied_bytes: What a runtime's own copy will take on the same disk.
     """
     options = replace(session.downloading, extra_bytes=copied_bytes)
-    return engine.plan(_jobs(session, model), session.layout, options)
+    return engine.plan(jobs_for(session, model), session.layout, options)
 
 
 def check_disk(session: Session, planned: DownloadPlan) -> None:
@@ -124,31 +123,12 @@ def download(session: Session, model: Model, *, copied_bytes: int = 0) -> Downlo
     Raises:
         SetupError: As `engine.fetch` says; what came is kept.
     """
-    begin = time.monotonic()
-    options = replace(session.downloading, extra_bytes=copied_bytes)
+    started = time.monotonic()
     planned = plan_download(session, model, copied_bytes=copied_bytes)
-    engine.check_disk(planned, session.paths.download_root, options)
-    paths = {a: session.layout.places(a).visible for a in model.artifacts}
-    entry = session.inventory.record_start(model, paths)
+    check_disk(session, planned)
+    entry = begin(session, model)
     adopted_bytes = 0
     if planned.fetch_bytes and session.recovering:
         adopted_bytes = use_leftovers(session, model)
-    files = engine.fetch(
-        _jobs(session, model),
-        session.layout,
-        options,
-        session.observer.download,
-        session.network,
-        session.cancel,
-    )
-    now = datetime.now(UTC).isoformat(timespec="seconds")
-    session.inventory.record_end(entry, files, installed_at=now)
-    return DownloadResult(model, files, time.monotonic() - begin, adopted_bytes)
-
-
-def _jobs(session: Session, model: Model) -> tuple[FileJob, ...]:
-    return tuple(_job(session, artifact) for artifact in model.artifacts)
-
-
-def _job(session: Session, artifact: Artifact) -> FileJob:
-    return FileJob(artifact, session.origins)
+    files = fetch(session, model, entry, copied_bytes=copied_bytes)
+    return DownloadResult(model, files, time.monotonic() - started, adopted_bytes)

@@ -263,6 +263,11 @@ class _Installation:
 
     def _download(self, plan: InstallPlan) -> None:
         with self._stage("download") as stage:
+            if self._pulled(plan.runtime):
+                model = plan.subject.model
+                self.result.installed = self._session.inventory.record_start(model, {})
+                stage.end("left to Ollama", {}, skipped=True)
+                return
             result = download(
                 self._session, plan.subject.model, copied_bytes=plan.download.extra_bytes
             )
@@ -292,6 +297,10 @@ class _Installation:
             self.result.smoke = report
             stage.end(smoke_detail(report), report.to_document())
             require_passed(report)
+
+    def _pulled(self, runtime: ChosenRuntime) -> bool:
+        """Whether Ollama is to fetch the model by itself."""
+        return self._request.ollama.pull and runtime.name == "ollama"
 
     def _installed(self) -> InstalledModel:
         if self.result.installed is None:
@@ -338,9 +347,7 @@ def make_plan(
     """
     machine = checked.machine
     settings = settings_for(subject, request.planning, machine, runtime.name)
-    planned = plan_download(
-        session, subject.model, copied_bytes=_copied_bytes(runtime, subject, request.ollama)
-    )
+    planned = _plan_files(session, subject, runtime, request.ollama)
     if subject.variant is None:
         return InstallPlan(subject, runtime, settings, planned, None, None, None)
     architecture, weights = subject.variant.architecture, subject.weights
@@ -348,6 +355,15 @@ def make_plan(
     rate = speed(architecture, weights, settings, machine, measurements=session.measurements.all())
     verdict = compare(use, machine, default_headroom(machine)).verdict
     return InstallPlan(subject, runtime, settings, planned, use, rate, verdict)
+
+
+def _plan_files(
+    session: Session, subject: Subject, runtime: ChosenRuntime, way: OllamaWay
+) -> DownloadPlan:
+    if runtime.name == "ollama" and way.pull:
+        return DownloadPlan((), extra_bytes=subject.model.size_bytes)
+    copied = _copied_bytes(runtime, subject, way)
+    return plan_download(session, subject.model, copied_bytes=copied)
 
 
 def _copied_bytes(runtime: ChosenRuntime, subject: Subject, way: OllamaWay) -> int:

@@ -19,7 +19,7 @@ from setup_manager.machine.document import to_document
 from setup_manager.machine.facts import Machine
 from setup_manager.workflow.planning import Planning, settings_for
 from setup_manager.workflow.session import Session
-from setup_manager.workflow.subject import Subject, unknown_repository
+from setup_manager.workflow.subject import Subject, unknown_architecture
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +87,9 @@ def explain_model(
     Raises:
         UsageError: If the settings are out of range, or the catalogue does not know the model.
     """
-    variant, file = subject.variant, subject.file
-    if variant is None or file is None:
-        raise unknown_repository(subject.name)
+    variant = subject.variant
+    if variant is None:
+        raise unknown_architecture(subject.name)
     settings = settings_for(subject, planning, machine, runtime)
     catalog = session.catalog
     others = [
@@ -98,7 +98,7 @@ def explain_model(
     ]
     explanation = explain(
         variant,
-        Candidate(file.quantization, file.qat, subject.weights),
+        Candidate(subject.quantization, subject.qat, subject.weights),
         settings,
         machine,
         others=others,
@@ -127,6 +127,7 @@ def explanation_document(explanation: Explanation) -> dict[str, Any]:
             {
                 "context": row.context,
                 "kv_cache_bytes": row.kv_cache_bytes,
+                "needed_bytes": row.needed_bytes,
                 "total_bytes": row.total_bytes,
                 "verdict": row.verdict.value,
                 "tokens_per_second": round(row.tokens_per_second, 2),
@@ -139,6 +140,7 @@ def explanation_document(explanation: Explanation) -> dict[str, Any]:
                 "size_bytes": row.size_bytes,
                 "needed_bytes": row.needed_bytes,
                 "tokens_per_second": round(row.tokens_per_second, 2),
+                "quality_loss": round(row.loss, 2),
                 "verdict": row.verdict.value,
             }
             for row in explanation.quantizations

@@ -8,10 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from setup_manager.catalog.artifact import Artifact, Model
+from setup_manager.catalog.artifact import Artifact, Model, Role
 from setup_manager.catalog.variant import CatalogFile
-from setup_manager.download import engine
-from setup_manager.download.places import FileJob
 from setup_manager.download.transport import HttpTransport
 from setup_manager.download.verified import VerifiedFile
 from setup_manager.errors import SetupError
@@ -23,6 +21,7 @@ from setup_manager.recover.offer import Offer, offers_for
 from setup_manager.recover.places import usual_folders
 from setup_manager.recover.survey import Finding, by_artifact, survey
 from setup_manager.workflow.session import Session
+from setup_manager.workflow.transfer import begin, fetch
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,19 +95,30 @@ def finish(session: Session, plan: RecoverPlan, *, move: bool = False) -> tuple[
     done = []
     with _taking_over(session, move=move) as take_over:
         for artifact, offers in plan.offers.items():
+            model = _model_of(session, artifact)
+            entry = begin(session, model)
             outcome = take_over.use(offers)
             for note in outcome.notes:
                 session.observer.note(f"  {note}")
-            (file,) = engine.fetch(
-                [FileJob(artifact, session.origins)],
-                session.layout,
-                session.downloading,
-                session.observer.download,
-                session.network,
-                session.cancel,
-            )
+            (file,) = fetch(session, model, entry)
             done.append(Recovered(file, outcome))
     return tuple(done)
+
+
+def _model_of(session: Session, artifact: Artifact) -> Model:
+    """Name the model that a file is, as `download` would; a companion stands for itself."""
+    for file in session.catalog.files:
+        if (file.repository, file.path) == (artifact.repository, artifact.path):
+            weights = file.role is Role.WEIGHTS
+            name = f"{file.variant}:{file.quantization}"
+            return Model(
+                name=name if weights else f"{artifact.repository}/{artifact.path}",
+                variant=file.variant,
+                quantization=file.quantization,
+                qat=file.qat,
+                weights=(artifact,),
+            )
+    raise ValueError(f"{artifact.path} is not in the catalogue")
 
 
 def use_leftovers(session: Session, model: Model) -> int:
@@ -135,8 +145,6 @@ def use_leftovers(session: Session, model: Model) -> int:
 
 
 def _use(session: Session, take_over: TakeOver, artifact: Artifact, offers: Iterable[Offer]) -> int:
-    offers = tuple(offers)
-    session.observer.note(f"  {offers[0].sentence}")
     try:
         outcome = take_over.use(offers)
     except SetupError as error:

@@ -105,8 +105,7 @@ def _register_preset(
     session: Session, model: InstalledModel, runtime: RuntimeStatus, settings: Settings
 ) -> Registration:
     """Write a section of the preset file; the hub cache itself is known to llama.cpp already."""
-    repository = model.weights.artifact.repository
-    name = preset_name(model.variant, repository, model.quantization)
+    name = preset_name(model.variant, model.repository, model.quantization)
     files = model_files(model, with_drafter=settings.drafter)
     flags = llama_cpp.help_flags(Path(runtime.path))
     session.presets.put(Preset(name, files, start_options(settings)), flags)
@@ -127,8 +126,7 @@ def _register_ollama(
     way: OllamaWay,
     before: Registration | None,
 ) -> Registration:
-    repository = model.weights.artifact.repository
-    name = way.name or registered_name(model.variant, repository, model.quantization)
+    name = way.name or registered_name(model.variant, model.repository, model.quantization)
     known = _recorded(before) if before and before.name == name else None
     if known is None:
         known = ollama.Registration(name, "", "")
@@ -136,7 +134,8 @@ def _register_ollama(
         session.inventory.save(model.with_registration(_kept(name, known, runtime)))
     client = LocalClient(runtime.endpoint)
     if way.pull:
-        source = f"hf.co/{repository}:{model.quantization}"
+        # The hub's tag has no word for trained weights: they are in a repository of their own.
+        source = f"hf.co/{model.repository}:{model.quantization.removeprefix('QAT-')}"
         made = ollama.pull(client, name, source, known=known, observer=_told(session))
     else:
         request = ollama.OllamaRequest(

@@ -1,15 +1,20 @@
-"""Gathering what a report tells, without a network: what is planned, and what is remembered."""
+"""Gathering what a report tells: what is planned, and what is remembered.
+
+Variants of the catalogue need no network; of another repository's model the hub may be asked.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from setup_manager import __version__
 from setup_manager.catalog.reference import VariantReference, parse_model
-from setup_manager.errors import InsufficientMemoryError
+from setup_manager.errors import InsufficientMemoryError, SetupError
+from setup_manager.fit.document import recommendation_document
 from setup_manager.fit.explain import Explanation
+from setup_manager.fit.recommend import Recommendation
 from setup_manager.machine.document import to_document
 from setup_manager.machine.facts import Machine
 from setup_manager.report.anonymous import anonymised
@@ -17,7 +22,6 @@ from setup_manager.report.content import Content
 from setup_manager.state.inventory import InstalledModel
 from setup_manager.workflow.planning import Planning
 from setup_manager.workflow.recommend import (
-    RecommendResult,
     explain_model,
     explanation_document,
     recommend_models,
@@ -25,9 +29,28 @@ from setup_manager.workflow.recommend import (
 from setup_manager.workflow.record import history_of
 from setup_manager.workflow.session import Session
 from setup_manager.workflow.start import start_commands
-from setup_manager.workflow.subject import Subject, Wanted, unknown_repository
+from setup_manager.workflow.subject import Subject, Wanted
 
 _SHORTEST_CONTEXT = 4096
+_SMOKE_FIELDS = frozenset(
+    {
+        "runtime",
+        "passed",
+        "text",
+        "reasons",
+        "load_seconds",
+        "first_token_seconds",
+        "prompt_tokens_per_second",
+        "tokens_per_second",
+        "first_half_tokens_per_second",
+        "second_half_tokens_per_second",
+        "peak_memory_bytes",
+        "vram_bytes",
+        "predicted",
+        "thermal",
+        "series_tokens_per_second",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +82,8 @@ def gather(session: Session, request: ReportRequest) -> Content:
     """Put together what is known of a model on a machine.
 
     Raises:
-        UsageError: If MODEL is none, or nothing is known of it.
+        UsageError: If MODEL is none.
+        SetupError: If nothing is known of it.
     """
     content = _Gathering(session, request).content()
     return anonymised(content, request.private) if request.anonymous else content
@@ -82,20 +106,19 @@ class _Gathering:
             model="",
             title="Gemma 4",
             machine=to_document(self._machine),
-            recommendation=recommended.document() if recommended else None,
+            recommendation=recommendation_document(recommended) if recommended else None,
             nothing_fits=why_not,
         )
         return self._with_model(content, text) if text else content
 
-    def _recommendation(self) -> tuple[RecommendResult | None, str]:
-        runtime = self._runtime(None)
+    def _recommendation(self) -> tuple[Recommendation | None, str]:
+        """Return what suits the machine, or why nothing does."""
+        planning, runtime = self._request.planning, self._runtime(None)
         try:
-            return (
-                recommend_models(self._session, self._request.planning, self._machine, runtime),
-                "",
-            )
+            result = recommend_models(self._session, planning, self._machine, runtime)
         except InsufficientMemoryError as error:
             return None, "; ".join((error.message, *error.context))
+        return result.recommendation, ""
 
     def _last_installed(self) -> str | None:
         if self._request.machine is not None:
@@ -107,14 +130,16 @@ class _Gathering:
     def _with_model(self, content: Content, text: str) -> Content:
         subject = Subject(self._session, text, self._request.wanted)
         reference = parse_model(text, self._session.catalog.variants)
-        # Only the hub knows the full name of another repository's model; it is not asked here.
+        # Only the hub knows the full name of another repository's model; it need not be asked.
         name = subject.name if isinstance(reference, VariantReference) else text
         installed = self._session.inventory.find(name) if self._request.machine is None else None
-        if subject.variant is None and installed is None:
-            raise unknown_repository(reference)
-        content = replace(content, model=name, title=_title(subject, name))
-        if subject.variant is not None:
+        content = replace(content, model=name, title=name)
+        try:
             content = self._with_memory(content, subject, installed)
+        except SetupError:
+            # What is installed can be told of, even where its memory cannot be worked out.
+            if installed is None:
+                raise
         return self._with_installation(content, installed) if installed else content
 
     def _with_memory(
@@ -122,14 +147,21 @@ class _Gathering:
     ) -> Content:
         runtime = self._runtime(installed)
         chosen = self._explain(subject, self._request.planning, runtime)
-        longest = subject.variant.architecture.context_length if subject.variant else 0
+        if subject.variant is None:
+            raise TypeError("a model without a variant cannot be explained")
+        longest = subject.variant.architecture.context_length
         rows = [
             _context_row(
                 self._explain(subject, replace(self._request.planning, context=context), runtime)
             )
             for context in context_grid(longest, chosen.settings.context)
         ]
-        return replace(content, explanation=explanation_document(chosen), contexts=tuple(rows))
+        return replace(
+            content,
+            title=f"{subject.variant.name} {subject.quantization}",
+            explanation=explanation_document(chosen),
+            contexts=tuple(rows),
+        )
 
     def _explain(self, subject: Subject, planning: Planning, runtime: str) -> Explanation:
         return explain_model(self._session, subject, planning, self._machine, runtime)
@@ -140,7 +172,7 @@ class _Gathering:
             content,
             downloads=tuple(asdict(run) for run in history.downloads),
             files=tuple(_file_rows(installed)),
-            smoke=installed.last_smoke,
+            smoke=_readable_smoke(installed.last_smoke),
             smoke_run=asdict(history.smoke) if history.smoke else None,
             commands=self._commands(installed),
         )
@@ -183,12 +215,13 @@ def _context_row(explanation: Explanation) -> dict[str, Any]:
     }
 
 
-def _best(recommended: RecommendResult | None) -> str | None:
-    return recommended.recommendation.choices[0].model if recommended else None
+def _best(recommended: Recommendation | None) -> str | None:
+    return recommended.choices[0].model if recommended else None
 
 
-def _title(subject: Subject, name: str) -> str:
-    return f"{subject.variant.name} {subject.quantization}" if subject.variant else name
+def _readable_smoke(smoke: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """Take a recorded smoke test, unless an earlier version recorded less than is shown now."""
+    return smoke if smoke is not None and _SMOKE_FIELDS <= smoke.keys() else None
 
 
 def _file_rows(installed: InstalledModel) -> list[dict[str, Any]]:

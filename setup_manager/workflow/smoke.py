@@ -13,6 +13,7 @@ from setup_manager.fit.memory import memory_use
 from setup_manager.fit.settings import Settings
 from setup_manager.fit.speed import Measurement, speed
 from setup_manager.machine.probe import power
+from setup_manager.machine.probe.machine import read_used_vram
 from setup_manager.machine.probe.system import LocalCommands, System, this_platform
 from setup_manager.runtimes.base import ModelFiles, RuntimeStatus
 from setup_manager.runtimes.http import LocalClient
@@ -151,9 +152,15 @@ def _predict(
 
 def _watch(session: Session) -> Watch:
     system = System(Path("/"), LocalCommands(session.environment), this_platform())
+    machine = session.machine
+
+    def used_vram() -> int:
+        return read_used_vram(system, machine.memory)
+
     watch = Watch(
         read=machine_reader(system, lambda: power.read_thermal(system)),
         read_process=process_reader(system),
+        used_vram_bytes=used_vram if any(not gpu.unified for gpu in machine.gpus) else None,
     )
     return observed(watch, session.observer)
 

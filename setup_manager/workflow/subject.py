@@ -1,6 +1,7 @@
 """What a MODEL argument means: its variant, what its weights are made of, and its files.
 
-The catalogue answers without a network wherever it can. The files themselves are asked for only
+The catalogue answers without a network wherever it can; what it does not know is read from the
+file's own header. The files themselves are asked for only
 when they are to be fetched: from the catalogue where they are pinned, from the hub where not.
 """
 
@@ -19,9 +20,12 @@ from setup_manager.catalog.reference import (
 from setup_manager.catalog.select import Selection, select
 from setup_manager.catalog.variant import Catalog, CatalogFile, Variant
 from setup_manager.errors import UsageError
+from setup_manager.fit.header_facts import architecture_from_header, weights_from_headers
 from setup_manager.fit.recommend import weights_of
 from setup_manager.fit.weights import WeightsFacts
+from setup_manager.gguf.header import Header
 from setup_manager.hub.naming import label_of
+from setup_manager.workflow.headers import local_headers, remote_headers
 from setup_manager.workflow.session import Session
 
 
@@ -58,27 +62,91 @@ class Subject:
         self._reference = parse_model(text, session.catalog.variants)
         self._selection = self._select()
 
-    @property
+    @cached_property
     def variant(self) -> Variant | None:
-        """The variant, None for a repository that the catalogue does not know."""
-        return self._selection.variant if self._selection else None
+        """The variant; None for a file of another architecture.
+
+        What the catalogue does not know is read from the file's own header on the hub.
+
+        Raises:
+            SetupError: If the hub has to be asked and cannot be.
+        """
+        return self._selection.variant if self._selection else self._variant_of_header()
 
     @cached_property
     def weights(self) -> WeightsFacts:
-        """What its weights are made of, as far as the catalogue tells.
+        """What its weights are made of: by its own header where that is known.
 
         Raises:
-            UsageError: If the catalogue knows nothing of it.
+            UsageError: If it is of another architecture.
+            SetupError: If the hub has to be asked and cannot be.
         """
+        if self.variant is None:
+            raise unknown_architecture(self.name)
+        weights = self._catalogued_weights()
+        headers = self._headers
+        if headers is None:
+            if weights is None:
+                raise unknown_architecture(self.name)
+            return weights
+        size = sum(artifact.size_bytes for artifact in self.model.weights)
+        exact = weights_from_headers(self.variant.architecture, headers, size)
+        projector, drafter = self._companion_bytes(weights)
+        return replace(exact, projector_file_bytes=projector, drafter_file_bytes=drafter)
+
+    def _catalogued_weights(self) -> WeightsFacts | None:
         if self._selection is None:
-            raise unknown_repository(self._reference)
-        chosen = self._selection
-        return weights_of(self._session.catalog, chosen.weights, chosen.variant)
+            return None
+        return weights_of(self._session.catalog, self._selection.weights, self._selection.variant)
+
+    def _companion_bytes(self, catalogued: WeightsFacts | None) -> tuple[int, int]:
+        """Lengths of projector and drafter: of the variant's, else of the files themselves."""
+        if catalogued is not None:
+            return catalogued.projector_file_bytes, catalogued.drafter_file_bytes
+        projector, drafter = self.model.projector, self.model.drafter
+        return (
+            projector.size_bytes if projector else 0,
+            drafter.size_bytes if drafter else 0,
+        )
+
+    @cached_property
+    def _headers(self) -> tuple[Header, ...] | None:
+        """Headers of the weights: of the files that are here, else of those on the hub.
+
+        A variant of the catalogue is not worth asking the hub for: it must answer without one.
+        """
+        if self.pinned or self._selection is None:
+            found = [self._session.layout.find(artifact) for artifact in self.model.weights]
+            here = [path for path in found if path is not None]
+            if len(here) == len(found) and (headers := local_headers(here)):
+                return headers
+        return remote_headers(self._session, self.model.weights) if not self._selection else None
+
+    def _variant_of_header(self) -> Variant | None:
+        headers = self._headers
+        if not headers or headers[0].architecture != "gemma4":
+            return None
+        header = headers[0]
+        return Variant(
+            key=self.name,
+            name=header.text("general.name") or self.name,
+            parameters=header.text("general.size_label") or "",
+            modalities=("text",),
+            architecture=architecture_from_header(header),
+            default_quantization=self.model.quantization,
+            licence=header.text("general.license") or "",
+            quality=len(self._session.catalog.variants) + 1,
+        )
 
     @property
     def file(self) -> CatalogFile | None:
         """Its weights as the catalogue has them."""
         return self._selection.weights if self._selection else None
+
+    @property
+    def qat(self) -> bool:
+        """Whether its weights were trained for their quantization."""
+        return self._selection.weights.qat if self._selection else self.model.qat
 
     @property
     def quantization(self) -> str:
@@ -159,7 +227,7 @@ class Subject:
         if isinstance(self._reference, VariantReference):
             raise TypeError("a variant is resolved by the catalogue")
         model = self._resolve(self._reference, self._wanted)
-        return replace(model, variant=self.variant.key) if self.variant else model
+        return replace(model, variant=self._selection.variant.key) if self._selection else model
 
     def _resolve(self, reference: RepositoryReference | FileReference, wanted: Wanted) -> Model:
         from setup_manager.hub.resolve import resolve_repository_model
@@ -172,15 +240,14 @@ class Subject:
         )
 
 
-def unknown_repository(reference: object) -> UsageError:
-    """Make the error for a model whose architecture nothing here knows."""
-    name = getattr(reference, "repository", str(reference))
+def unknown_architecture(name: str) -> UsageError:
+    """Make the error for a model that is no Gemma 4."""
     return UsageError(
-        f"The catalogue does not know {name}, so its memory cannot be worked out.",
+        f"{name} is no Gemma 4, so its memory cannot be worked out.",
         code="unknown-architecture",
         context=["memory and speed follow from the constants of the architecture"],
-        hint="Take a variant of the catalogue (`gemma-setup list`), or add the repository to a "
-        "catalogue of your own and name it with --catalog.",
+        hint="`gemma-setup download` fetches it all the same; `gemma-setup list` shows the "
+        "models that can be planned for.",
     )
 
 

@@ -212,6 +212,12 @@ def _read_power(system: System) -> Power:
     return readers.get(system.platform.os, windows.read_power)(system)
 
 
+def read_used_vram(system: System, memory: Memory) -> int:
+    """Read how much memory of all cards is in use now, in bytes; 0 without a card."""
+    gpus = (*_read_nvidia(system, memory)[0], *_read_gpus(system, memory)[0])
+    return sum(gpu.total_bytes - gpu.free_bytes for gpu in gpus if not gpu.unified)
+
+
 def order_gpus(gpus: tuple[Gpu, ...]) -> tuple[Gpu, ...]:
     """Put cards first, the one with most free memory in front, and look their bandwidth up."""
     known = (
