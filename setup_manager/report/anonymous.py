@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -13,6 +14,7 @@ from setup_manager.report.content import Content, Document
 _REPOSITORY = re.compile(r"^[^/\s]+/\S+$")
 # Two folders at least, so that "tokens/s" and "and/or" stay; the path of a local URL stays too.
 _PATH = re.compile(r"(?<![\w:/.~])(?:~|[A-Za-z]:)?(?:[/\\][^\s/\\:\"'<>|]+){2,}[/\\]?")
+_ABSOLUTE = re.compile(r"^(?:~|[A-Za-z]:)?[/\\\\].*[/\\\\](?=[^/\\\\]+$)", re.DOTALL)
 _HOST = re.compile(r"https?://(?!127\.0\.0\.1|localhost)[^\s/\"']+")
 _INCIDENT_WORDS = {
     "retry": "the connection broke or was refused; asked again",
@@ -46,7 +48,7 @@ def anonymised(content: Content, private: Sequence[str] = ()) -> Content:
         downloads=tuple(_download(run) for run in content.downloads),
         files=tuple(_file(file) for file in content.files),
         smoke={**content.smoke, "model": model} if content.smoke is not None else None,
-        commands=_commands(content.commands),
+        commands=_commands(content.commands) if model == content.model else None,
     )
     return _scrub_fields(bare, private)
 
@@ -56,7 +58,7 @@ def _scrub_fields(content: Content, private: Sequence[str]) -> Content:
     changes = {
         name: _scrub(getattr(content, name), private)
         for name in ("machine", "explanation", "contexts", "recommendation", "nothing_fits",
-                     "downloads", "files", "smoke", "smoke_run")
+                     "downloads", "files", "smoke", "smoke_run", "commands")
     }  # fmt: skip
     return replace(content, **changes)
 
@@ -79,7 +81,7 @@ def _machine(machine: Document) -> dict[str, Any]:
         "memory": {**machine["memory"], "users": []},
         "gpus": [{**gpu, "users": []} for gpu in machine["gpus"]],
         "disks": [{**disk, "path": "", "device": ""} for disk in machine["disks"]],
-        "container": {**machine["container"], "proxies": [], "board": ""},
+        "container": {**machine["container"], "proxies": []},
         "findings": [{**finding, "detail": "", "hint": ""} for finding in machine["findings"]],
     }
 
@@ -104,4 +106,9 @@ def _commands(commands: Document | None) -> dict[str, Any] | None:
 
 
 def _bare_names(command: str) -> str:
-    return _PATH.sub(lambda path: re.split(r"[/\\]", path[0].rstrip("/\\"))[-1], command)
+    try:
+        words = shlex.split(command)
+    except ValueError:
+        return command
+    bare = [_ABSOLUTE.sub("", word) for word in words]
+    return command if bare == words else shlex.join(bare)

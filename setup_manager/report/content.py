@@ -24,7 +24,7 @@ class Content:
         machine: ``data.machine`` of `check`.
         explanation: ``data`` of `explain`, None where the architecture is unknown.
         contexts: The same for a rising series of contexts.
-        recommendation: ``data`` of `recommend`, None if nothing fits.
+        recommendation: ``choices`` and ``rejected`` of `recommend`, None if nothing fits.
         nothing_fits: Why there is no recommendation, ``""`` otherwise.
         downloads: The runs that brought the model, the oldest first.
         files: Its files where they lie; empty before it is installed.

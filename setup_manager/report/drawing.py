@@ -14,6 +14,9 @@ from typing import Any
 from setup_manager.errors import SetupError
 
 _VEGA_LITE_VERSION = "5.20"
+# What XML cannot hold ends the whole process there (XML 1.0, 2.2); the two separators of lines
+# are refused by Vega's own language.
+_UNDRAWABLE = re.compile("[^\t\n\r\x20-\u2027\u202a-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _IDENTIFIER = re.compile(r'(\bid="|url\(#|href="#)')
 
 
@@ -35,10 +38,21 @@ def draw(spec: Mapping[str, Any], prefix: str) -> str:
 
     # No address may be read from, whatever a specification says.
     svg: str = vl_convert.vegalite_to_svg(
-        dict(spec), vl_version=_VEGA_LITE_VERSION, allowed_base_urls=[]
+        drawable(spec), vl_version=_VEGA_LITE_VERSION, allowed_base_urls=[]
     )
     start = svg.index("<svg")
     return _IDENTIFIER.sub(lambda found: found[0] + prefix, svg[start:])
+
+
+def drawable(value: Any) -> Any:
+    """Replace what cannot be drawn in every text of a specification, by U+FFFD."""
+    if isinstance(value, str):
+        return _UNDRAWABLE.sub("\N{REPLACEMENT CHARACTER}", value)
+    if isinstance(value, Mapping):
+        return {drawable(key): drawable(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [drawable(entry) for entry in value]
+    return value
 
 
 def require_extra() -> None:

@@ -52,7 +52,7 @@ def render(content: Content) -> str:
     require_extra()
     script = _resource("page.js")
     template = _environment().from_string(_resource("page.html"))
-    return template.render(
+    page = template.render(
         content=content,
         document=content.document(),
         figures=_Figures(content).all(),
@@ -65,6 +65,8 @@ def render(content: Content) -> str:
         incidents=[incident for run in content.downloads for incident in run["incidents"]],
         further_incidents=sum(run["further_incidents"] for run in content.downloads),
     )
+    # Names of files may hold bytes that are no text; a page is text throughout.
+    return page.encode("utf-8", "replace").decode()
 
 
 def _environment() -> Environment:

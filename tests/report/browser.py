@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +22,15 @@ _FLAGS = (
     "--hide-scrollbars",
     "--remote-debugging-pipe",
 )
+# The browser reads its orders from descriptor 3 and answers on 4.
+_ON_3_AND_4 = """
+import fcntl, os, sys
+high = [fcntl.fcntl(int(number), fcntl.F_DUPFD, 10) for number in sys.argv[1:3]]
+for source, target in zip(high, (3, 4)):
+    os.dup2(source, target)
+    os.close(source)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
 
 
 class Browser:
@@ -115,9 +125,9 @@ def browser() -> Iterator[Browser]:
     in_read, in_write = os.pipe()
     out_read, out_write = os.pipe()
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
-        program = " ".join((str(CHROMIUM), *_FLAGS, f"--user-data-dir={profile}"))
+        program = (str(CHROMIUM), *_FLAGS, f"--user-data-dir={profile}")
         process = subprocess.Popen(
-            ["sh", "-c", f"exec {program} 3<&{in_read} 4>&{out_write}"],
+            [sys.executable, "-c", _ON_3_AND_4, str(in_read), str(out_write), *program],
             pass_fds=(in_read, out_write),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

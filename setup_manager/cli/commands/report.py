@@ -91,8 +91,8 @@ def command(
     page = render(content)
     path = Path(output).absolute() if output else default_path(session, content.model)
     write_atomically(path, page)
-    if show:
-        click.launch(path.as_uri())
+    if show and click.launch(path.as_uri()) != 0:
+        shell.note("No browser could be started here.")
     size_bytes = len(page.encode())
     return Outcome(
         {"path": str(path), "model": content.model, "bytes": size_bytes},

@@ -1,0 +1,101 @@
+"""A real installation over a bad line, and reports of it and of the real catalogue."""
+
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+
+from setup_manager.catalog.load import load_catalog
+from setup_manager.download.options import DownloadOptions, NetworkOptions
+from setup_manager.machine.facts import Disk, Machine, MemoryUser, Surroundings
+from setup_manager.rehearsal.faults import BadLine
+from setup_manager.rehearsal.loopback import LoopbackHub
+from setup_manager.rehearsal.model import (
+    FILE_NAME,
+    REPOSITORY,
+    VARIANT,
+    model_path,
+    rehearsal_catalog,
+)
+from setup_manager.report.content import Content
+from setup_manager.state.paths import resolve_paths
+from setup_manager.units import GIB
+from setup_manager.workflow.install import InstallRequest, install
+from setup_manager.workflow.planning import Planning
+from setup_manager.workflow.report import ReportRequest, gather
+from setup_manager.workflow.session import HubAccess, Session
+from tests.fit.machines import cpu_machine
+
+CREATED_AT = "2026-05-04T03:02:01+00:00"
+MODEL = "rehearsal:F16"
+
+
+def session_at(home: Path, endpoint: str = "http://127.0.0.1:9") -> Session:
+    """A session that lives in one folder and reaches no hub but the one named."""
+    environment = {"HF_HUB_CACHE": str(home / "hub"), "GEMMA_SETUP_HOME": str(home)}
+    paths = resolve_paths(environment, os_name="linux", home=home, temporary=home)
+    network = NetworkOptions.from_environment({})
+    return Session(
+        paths,
+        environment=environment,
+        home=home,
+        hub=HubAccess(endpoint),
+        network=replace(network, stall_seconds=1.0),
+        downloading=DownloadOptions(chunk_bytes=128 * 1024, checks_dir=home / "checks"),
+    )
+
+
+@pytest.fixture(scope="session")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Session:
+    """A session in whose home the rehearsal model was installed: downloaded, started, asked."""
+    pytest.importorskip("xllamacpp", reason="the embedded engine is not installed")
+    home = tmp_path_factory.mktemp("report") / "alice"
+    with LoopbackHub({REPOSITORY: {FILE_NAME: model_path()}}, faults=[BadLine()]) as hub:
+        session = session_at(home, hub.endpoint)
+        session.catalog = rehearsal_catalog(hub.artifact(REPOSITORY, FILE_NAME).commit)
+        planning = Planning(context=4096, runtime="embedded")
+        result = install(session, InstallRequest(VARIANT, planning=planning))
+    assert result.error is None, (result.error.message, result.error.context)
+    return session
+
+
+@pytest.fixture(scope="session")
+def content(installed: Session) -> Content:
+    """What a report tells of that installation."""
+    return gather(installed, ReportRequest(created_at=CREATED_AT))
+
+
+@pytest.fixture
+def planned(tmp_path: Path) -> Callable[..., Content]:
+    """Gather what a report tells of a model that is not installed, on a made-up machine."""
+
+    def gathered(machine: Machine | None = None, **request: object) -> Content:
+        session = session_at(tmp_path)
+        session.catalog = load_catalog()
+        session.machine = machine or private_machine()
+        return gather(session, ReportRequest(**request))  # type: ignore[arg-type]
+
+    return gathered
+
+
+def private_machine(available_gib: float = 6.0) -> Machine:
+    """A machine that tells of its owner: programs, folders, devices."""
+    machine = cpu_machine(
+        available_gib,
+        16.0,
+        users=(MemoryUser("secret-editor", 5 * GIB, 3), MemoryUser("diary", 2 * GIB, 1)),
+    )
+    disk = Disk("/home/alice/models", 10**11, 10**12, "ext4", device="alices-usb-stick")
+    return replace(machine, disks=(disk,), surroundings=Surroundings(proxies=("ALICE_PROXY",)))
+
+
+def catalog_document() -> dict[str, object]:
+    """The rehearsal's catalogue as a file has it."""
+    catalog = rehearsal_catalog("c" * 40)
+    variants = {}
+    for key, variant in catalog.variants.items():
+        fields = asdict(variant)
+        del fields["key"]
+        variants[key] = fields
+    return {"schema": 1, "variants": variants, "files": [asdict(file) for file in catalog.files]}
