@@ -25,10 +25,13 @@ class Interruption:
         self.requested = threading.Event()
 
     def listen(self) -> None:
-        """Take over these signals for the rest of the process; main thread only."""
+        """Take over these signals for the rest of the process; main thread only.
+
+        One that is ignored stays so: `nohup` and shells' background jobs rely on it.
+        """
         for name in _SIGNALS:
             number = getattr(signal, name, None)
-            if number is not None:
+            if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, self._on_signal)
 
     def _on_signal(self, _signal: int, _frame: FrameType | None) -> NoReturn:

@@ -139,12 +139,29 @@ def test_every_signal_that_the_system_has_for_stopping_is_heard(
     for name in has:
         monkeypatch.setattr(signal, name, name, raising=False)
     monkeypatch.setattr(signal, "signal", listened.__setitem__)
+    monkeypatch.setattr(signal, "getsignal", lambda _: signal.SIG_DFL)
     interruption = Interruption()
     interruption.listen()
     assert set(listened) == heard
     with pytest.raises(KeyboardInterrupt):
         listened["SIGTERM"](15, None)
     assert interruption.requested.is_set()
+
+
+def test_a_signal_that_is_ignored_stays_so_as_under_nohup() -> None:
+    code = (
+        "import os, signal\n"
+        "from setup_manager.cli.interrupt import Interruption\n"
+        "signal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
+        "Interruption().listen()\n"
+        "os.kill(os.getpid(), signal.SIGHUP)\n"
+        "print('went on')\n"
+        "os.kill(os.getpid(), signal.SIGTERM)\n"
+        "print('not reached')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout == "went on\n"
+    assert done.stderr.strip().endswith("KeyboardInterrupt")
 
 
 def test_a_server_child_runs_and_ends_where_it_cannot_be_tethered(
