@@ -115,8 +115,11 @@ class FileFetch:
 
     def _fetch(self) -> VerifiedFile:
         try:
+            recognised = self._installed(may_read=False)  # needs no lock, nor a writable folder
+            if recognised is not None:
+                return recognised
             with self._claim():
-                return self._installed() or self._bring()
+                return self._installed(may_read=True) or self._bring()
         except FileBusyError:
             cancelled = self._around.cancel.is_set()
             raise (self._interrupted() if cancelled else self._busy()) from None
@@ -141,7 +144,7 @@ class FileFetch:
 
     # A file that is here already
 
-    def _installed(self) -> VerifiedFile | None:
+    def _installed(self, *, may_read: bool) -> VerifiedFile | None:
         """Recognise a file by its stamp, or by hashing it once."""
         artifact, content, folder = self._artifact, self._places.content, self._options.checks_dir
         try:
@@ -152,6 +155,8 @@ class FileFetch:
             return None
         recorded, _ = read_checks(folder, artifact)
         if recorded != stamp:
+            if not may_read:
+                return None
             self._tell(Kind.VERIFY, "a file of this name is here already")
             coverage = self._matching(content)
             if coverage is None:

@@ -218,7 +218,8 @@ class PartialFile:
             self._disk.remove(self._places.journal)
 
     def drop(self) -> None:
-        """Remove partial and journal: what they hold is wrong."""
+        """Close and remove partial and journal: what they hold is wrong."""
+        self.close()
         self._disk.remove(self._places.journal)
         self._disk.remove(self._places.partial)
 

@@ -12,6 +12,7 @@ from setup_manager.download import installed
 from setup_manager.download.adopt import adopt
 from setup_manager.download.checks import checks_path
 from setup_manager.download.events import Kind
+from setup_manager.download.store import FileClaim
 from setup_manager.errors import VerificationFailedError
 from setup_manager.rehearsal import faults as f
 from tests.download.conftest import MakeRig
@@ -119,6 +120,12 @@ def test_an_installed_file_is_recognised_by_its_stamp_without_reading_it(
         lambda *_: pytest.fail("the file was read"),
     )
     assert rig.fetch().reused_bytes == len(DATA)
+
+
+def test_a_recorded_file_is_recognised_while_another_process_holds_the_lock(rig: Rig) -> None:
+    rig.fetch()
+    with FileClaim(rig.places.lock, wait=False, on_wait=lambda: None, cancelled=lambda: False):
+        assert rig.fetch(wait=False).reused_bytes == len(DATA)
 
 
 def test_a_file_written_to_after_it_was_installed_is_read_again(rig: Rig) -> None:
