@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 from setup_manager.cli.terminal import Terminal
 from setup_manager.download.events import DownloadEvent, Kind
+from setup_manager.smoke.guard import Reading
+from setup_manager.smoke.report import ProcessMemory
 from setup_manager.smoke.request import SmokeEvent
-from setup_manager.units import format_duration, format_rate, format_size
+from setup_manager.units import format_duration, format_memory, format_rate, format_size
 from setup_manager.workflow.events import Observer, Silence, StageEvent, StageStatus
 
 if TYPE_CHECKING:
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 
 PLAIN_INTERVAL_SECONDS = 10.0
 _TOLD = {Kind.RETRY, Kind.WAIT, Kind.DROPPED, Kind.DAMAGED}
-_NARROW, _MEDIUM = 50, 70
+_NARROW, _MEDIUM, _WIDE = 50, 70, 95
 _STAGE_MARKS = {
     StageStatus.RUNNING: "run",
     StageStatus.DONE: "ok",
@@ -118,7 +120,7 @@ class PlainDisplay:
         due = self._clock() - self._told_at >= PLAIN_INTERVAL_SECONDS
         if event.event in _TOLD and event.message and event.message != self._last_message:
             self._last_message = event.message
-            self.note(f"  {event.message}")
+            self.note(f"  {trouble_words(event)}")
         elif self._bars and due and event.event is Kind.PROGRESS:
             self._told_at = self._clock()
             self.note(f"  {short_name(event.file, 40)}  {progress_words(event, 100)}")
@@ -140,6 +142,7 @@ class TerminalDisplay:
         self._bar_file = ""
         self._status = False
         self._last_message = ""
+        self._reading: Reading | None = None
 
     def stage(self, event: StageEvent) -> None:
         """Show a running stage on the last line, an ended one for good."""
@@ -154,7 +157,7 @@ class TerminalDisplay:
         """Move the bar."""
         if event.event in _TOLD and event.message and event.message != self._last_message:
             self._last_message = event.message
-            self.note(f"  {event.message}")
+            self.note(f"  {trouble_words(event)}")
         if event.event in {Kind.DONE, Kind.FAILED}:
             self._end_bar()
         elif event.total > 0:
@@ -162,10 +165,14 @@ class TerminalDisplay:
 
     def smoke(self, event: SmokeEvent) -> None:
         """Say what the test is doing, on the last line."""
-        words = _SMOKE_WORDS.get(event.stage, event.stage)
-        detail = f" · {event.detail}" if event.detail else ""
-        seconds = f" · {format_duration(event.seconds)}" if event.seconds >= 1 else ""
-        self._show_status(f"  {self._terminal.mark('run')} {words}{seconds}{detail}")
+        words = smoke_words(event)
+        if self._reading is not None:
+            words += f" · {machine_words(self._reading)}"
+        self._show_status(f"  {self._terminal.mark('run')} {words}")
+
+    def reading(self, reading: Reading, memory: ProcessMemory | None) -> None:  # noqa: ARG002
+        """Remember how the machine is; told from another thread, so nothing is shown here."""
+        self._reading = reading
 
     def note(self, text: str) -> None:
         """Print a line above whatever moves."""
@@ -184,14 +191,14 @@ class TerminalDisplay:
             self._bar_file = event.file
         self._bar.n = event.bytes
         words = self._terminal.plain(progress_words(event, self._terminal.width))
-        self._bar.set_postfix_str(words, refresh=False)
+        self._bar.set_description_str(words, refresh=False)
         self._bar.refresh()
 
     def _new_bar(self, event: DownloadEvent) -> tqdm[Any]:
         from tqdm import tqdm
 
         width = self._terminal.width
-        name = f"{short_name(event.file, 24)} " if width > _MEDIUM else ""
+        name = f"{short_name(event.file, 24)} " if width > _WIDE else ""
         return tqdm(
             total=event.total,
             initial=event.bytes,
@@ -199,7 +206,7 @@ class TerminalDisplay:
             ncols=width - 1,
             ascii=not self._terminal.unicode,
             leave=False,
-            bar_format=f"  {name}{{percentage:3.0f}}% |{{bar}}| {{postfix}}",
+            bar_format=f"  {name}{{percentage:3.0f}}% |{{bar}}| {{desc}}",
             mininterval=0,
         )
 
@@ -222,10 +229,38 @@ class TerminalDisplay:
 
 
 def stage_line(terminal: Terminal, event: StageEvent) -> str:
-    """Print a stage: its mark, name, detail and time."""
+    """Print a stage: its mark, name and detail, and its time where that fits on the line."""
     mark = terminal.mark(_STAGE_MARKS[event.status])
+    line = f"{mark} {event.stage:<10} {event.detail}".rstrip()
     seconds = f" ({format_duration(event.seconds)})" if event.seconds >= 1 else ""
-    return f"{mark} {event.stage:<10} {event.detail}{terminal.styled(seconds, 'dim')}".rstrip()
+    if len(line) - _escapes(line) + len(seconds) > terminal.width - 1:
+        return line
+    return line + terminal.styled(seconds, "dim") if seconds else line
+
+
+def trouble_words(event: DownloadEvent) -> str:
+    """Say what went wrong on the line, and that nothing is lost by it."""
+    if event.event is Kind.RETRY:
+        return f"{event.message}; going on from {format_size(event.bytes)}"
+    return event.message
+
+
+def smoke_words(event: SmokeEvent) -> str:
+    """Say what a smoke test is doing; how much of the model is loaded, where that is known."""
+    words = [_SMOKE_WORDS.get(event.stage, event.stage)]
+    if event.share is not None:
+        words.append(f"{100 * event.share:.0f} % in memory")
+    elif event.stage != "load" and event.detail:
+        words.append(event.detail)
+    if event.seconds >= 1:
+        words.append(format_duration(event.seconds))
+    return " · ".join(words)
+
+
+def machine_words(reading: Reading) -> str:
+    """Say how much memory is left, and how hot it is where that is known."""
+    words = f"{format_memory(reading.available_bytes)} free"
+    return words if reading.celsius is None else f"{words}, {reading.celsius:.0f} °C"
 
 
 def progress_words(event: DownloadEvent, width: int) -> str:

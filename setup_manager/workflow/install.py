@@ -430,11 +430,12 @@ def _register_detail(result: RegisterResult) -> str:
 def smoke_detail(report: SmokeReport) -> str:
     """Say in one line how a smoke test went."""
     answer = " ".join(report.text.split())[:40]
-    speed_words = f"{report.completion.tokens_per_second:.1f} tokens/s"
+    rate = report.completion.tokens_per_second
+    speed_words = f"{rate:.{0 if rate >= 100 else 1}f} tokens/s"
     if not report.passed:
         return f"answered {answer!r}: not right"
     return (
-        f"answered {answer!r}; {speed_words}, loaded in {format_duration(report.load_seconds)}, "
+        f"{answer!r}; {speed_words}, loaded in {format_duration(report.load_seconds)}, "
         f"peak {format_memory(report.memory_bytes)}"
     )
 

@@ -221,7 +221,7 @@ def _best(recommended: Recommendation | None) -> str | None:
 
 def _readable_smoke(smoke: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
     """Take a recorded smoke test, unless an earlier version recorded less than is shown now."""
-    return smoke if smoke is not None and _SMOKE_FIELDS <= smoke.keys() else None
+    return smoke if smoke is not None and smoke.keys() >= _SMOKE_FIELDS else None
 
 
 def _file_rows(installed: InstalledModel) -> list[dict[str, Any]]:

@@ -157,11 +157,13 @@ def _success_text(shell: Shell, session: Session, result: InstallResult) -> str:
     runtime = result.plan.runtime.name
     registration = next(entry for entry in model.registrations if entry.runtime == runtime)
     commands = start_commands(session, model, registration, shell.program)
-    bold = shell.terminal.styled
-    return "\n".join(
-        (
-            f"{bold('Gemma 4 answers.', 'bold', 'green')} From now on:",
-            f"  {bold(commands.start, 'bold')}",
-            f"  {commands.ask}",
-        )
-    )
+    styled = shell.terminal.styled
+    lines = [
+        f"{styled('Gemma 4 answers.', 'bold', 'green')} From now on:",
+        f"  {styled(commands.start, 'bold')}",
+        f"  {commands.ask}",
+    ]
+    if model.files:
+        lines.append(styled(f"It lies at {model.weights.path}", "dim"))
+    lines.append(styled(f"To take it out again: {shell.program} remove {model.name}", "dim"))
+    return "\n".join(lines)

@@ -19,6 +19,7 @@ from setup_manager.cli.options import (
 )
 from setup_manager.cli.result import Outcome
 from setup_manager.cli.shell import Shell
+from setup_manager.errors import SetupError
 from setup_manager.units import format_size
 
 if TYPE_CHECKING:
@@ -90,7 +91,17 @@ def command(
     content = gather(session, request)
     page = render(content)
     path = Path(output).absolute() if output else default_path(session, content.model)
-    write_atomically(path, page)
+    try:
+        write_atomically(path, page)
+    except SetupError as error:
+        if output is None:
+            raise
+        raise SetupError(
+            error.message,
+            code="output-unwritable",
+            context=error.context,
+            hint="Name a file in a folder of yours with --output.",
+        ) from error
     if show and click.launch(path.as_uri()) != 0:
         shell.note("No browser could be started here.")
     size_bytes = len(page.encode())
