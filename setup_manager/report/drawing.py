@@ -1,7 +1,7 @@
 """Drawing with Vega through `vl-convert`: a specification in, a piece of SVG out.
 
 Vega-Lite was taken since it leaves a page nothing to run: its SVG is text that follows the page's
-colours, prints sharply, carries a description at every mark, and is 5 to 15 kB a chart, where an
+colours, prints sharply, carries a description at every mark, and is about 10 kB a chart, where an
 interactive library would put megabytes of script into the page. The package needs no network.
 """
 

@@ -69,4 +69,5 @@ def test_what_cannot_be_done_is_an_error_with_a_hint(
     finished = program("report", *arguments)
     assert finished.code == code
     assert "next:" in finished.stderr
+    assert ("--output" in finished.stderr.split("next:")[1]) == ("--output" in arguments)
     assert "Traceback" not in finished.stderr
