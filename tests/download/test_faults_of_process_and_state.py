@@ -9,7 +9,6 @@ import subprocess
 import sys
 import threading
 import time
-import zlib
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from typing import Any
@@ -17,9 +16,8 @@ from typing import Any
 import pytest
 
 from setup_manager.download import store
-from setup_manager.download.chunks import Span
 from setup_manager.download.events import Kind
-from setup_manager.download.journal import Header, header_line, replay, span_lines
+from setup_manager.download.journal import Header, header_line, replay
 from setup_manager.errors import BusyError, InterruptedByUserError
 from setup_manager.rehearsal import faults as f
 from tests.download.conftest import MakeRig
@@ -291,28 +289,6 @@ def test_a_whole_partial_without_a_journal_is_recognised_by_its_digest(
     file = rig.fetch()
     rig.assert_right()
     assert file.fetched_bytes == 0
-
-
-def test_bytes_that_come_again_wrong_beside_a_damaged_span_are_hashed_again(
-    make_rig: MakeRig,
-) -> None:
-    """A damaged span takes its fresh neighbour with it; the neighbour was hashed already."""
-    half = CHUNK // 2
-    rig = make_rig()
-    rig.places.partial.parent.mkdir(parents=True)
-    rig.places.partial.write_bytes(bytes(len(DATA)))
-    tag = f"{zlib.crc32(rig.hub.endpoint.encode()):08x}"
-    spans = [Span(half, CHUNK, zlib.crc32(DATA[half:CHUNK]), tag)]  # the partial holds zeros
-    header = Header(rig.artifact.sha256, len(DATA), CHUNK, "x")
-    rig.places.journal.write_text(header_line(header) + span_lines(spans))
-    holds_byte_5 = lambda request: (  # noqa: E731
-        f.content_requests(request) and (request.range or "").startswith("bytes=0-")
-    )
-    rig.hub.faults = (
-        f.nth(2, lambda q, a: replace(a, flipped_offsets=frozenset({5})), holds_byte_5),
-    )
-    rig.fetch(connections=1)
-    rig.assert_right()
 
 
 def test_a_chunk_damaged_on_this_disk_is_found_before_the_end_and_fetched_alone(
