@@ -19,6 +19,7 @@ from setup_manager.hub.layout import HubCacheLayout, PlainFolderLayout
 from setup_manager.state.inventory import InstalledFile, InstalledModel, Registration
 from setup_manager.units import format_size
 from setup_manager.workflow.folders import layout_of
+from setup_manager.workflow.record import history_of
 from setup_manager.workflow.register import unregister
 from setup_manager.workflow.session import Session
 
@@ -86,6 +87,7 @@ def remove(session: Session, plan: RemovePlan) -> int:
         freed += layout.remove(file.artifact)
         places = layout.places(file.artifact)
         freed += _delete((places.partial, places.journal))
+    history_of(session).forget(model.name)
     session.inventory.forget(model.name)
     return freed
 

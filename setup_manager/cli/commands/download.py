@@ -50,6 +50,7 @@ def command(
         plan_document,
         plan_download,
     )
+    from setup_manager.workflow.record import recorded
     from setup_manager.workflow.subject import Subject
 
     session = shell.open_session(storage, downloading)
@@ -60,7 +61,9 @@ def command(
         return Outcome(plan_document(subject.model, planned), plan_text(planned))
     if planned.fetch_bytes:
         shell.note(plan_text(planned))
-    result = download(session, subject.model)
+    with recorded(session) as record:
+        record.model = subject.name
+        result = download(session, subject.model)
     return Outcome(result.document(), result_text(result))
 
 

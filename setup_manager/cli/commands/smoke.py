@@ -61,6 +61,7 @@ def command(
     from setup_manager.cli.plans import planning_of, wanted_of
     from setup_manager.smoke.report import require_passed
     from setup_manager.workflow.planning import installed_settings
+    from setup_manager.workflow.record import recorded
     from setup_manager.workflow.runtimes import choose_runtime, find_runtimes
     from setup_manager.workflow.smoke import Trial, smoke
 
@@ -70,7 +71,9 @@ def command(
     chosen = choose_runtime(find_runtimes(session), planning.runtime)
     settings = installed_settings(session, subject, planning_of(planning, files), chosen.name)
     trial = Trial(image, long_minutes, files.with_drafter)
-    report = smoke(session, installed, subject, chosen.status, settings, trial)
+    with recorded(session) as record:
+        record.model = installed.name
+        report = smoke(session, installed, subject, chosen.status, settings, trial)
     error: SetupError | None = None
     try:
         require_passed(report)
