@@ -249,16 +249,6 @@ class Board:
         with self.changed:
             return not self._pending and not self._leases
 
-    @property
-    def active(self) -> int:
-        """Leases under way."""
-        return len(self._leases)
-
-    def leases(self) -> tuple[Lease, ...]:
-        """Return the leases under way."""
-        with self.changed:
-            return tuple(self._leases)
-
     def withdraw(self, start: int, end: int) -> list[Span]:
         """Forget covered spans that touch a range; their bytes are pending again."""
         with self.changed:

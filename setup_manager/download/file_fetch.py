@@ -154,9 +154,10 @@ class FileFetch:
         if stamp.size_bytes != artifact.size_bytes:
             return None
         recorded, _ = read_checks(folder, artifact)
+        unfinished = self._places.journal.exists() or self._places.partial.exists()
+        if not may_read and (recorded != stamp or unfinished):
+            return None
         if recorded != stamp:
-            if not may_read:
-                return None
             self._tell(Kind.VERIFY, "a file of this name is here already")
             coverage = self._matching(content)
             if coverage is None:
@@ -179,10 +180,11 @@ class FileFetch:
     def _bring(self) -> VerifiedFile:
         self._disk.make_folder(self._places.partial.parent)
         chunk_bytes = plan_file(self._artifact, DiskState(), self._options.chunk_bytes).chunk_bytes
+        found = None
+        if PartialFile.is_whole_without_journal(self._places, self._artifact):
+            found = self._matching(self._places.partial)
         held = PartialFile(self._places, self._artifact, chunk_bytes, self._disk)
-        coverage = held.coverage
-        if held.kept_whole:
-            coverage = self._matching(self._places.partial) or coverage
+        coverage = found or held.coverage
         assembly = Assembly(held, coverage, self._sources, self._around, self._check_prefix)
         self._board = assembly.board
         try:
@@ -193,6 +195,7 @@ class FileFetch:
 
     def _complete(self, assembly: Assembly, reused: int) -> VerifiedFile:
         artifact, folder = self._artifact, self._options.checks_dir
+        self._meter.sample(time.monotonic(), reused)
         self._tell(Kind.START, f"{format_size(reused)} are here already" if reused else "")
         assembly.run(self._watch)
         look = SecondLook(artifact, assembly, self._watch)

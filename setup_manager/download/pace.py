@@ -98,16 +98,21 @@ class RateLimit:
         """Return how much to read at once, so that a low limit stays smooth."""
         return most if self._rate is None else max(1, min(most, self._rate // 10))
 
-    def take(self, size_bytes: int, stop: threading.Event) -> None:
-        """Wait until so many bytes may come."""
+    def wait(self, stop: threading.Event) -> None:
+        """Wait until more bytes may come."""
         if self._rate is None:
             return
         with self._lock:
-            now = time.monotonic()
-            begins = max(now, self._free_at)
-            self._free_at = begins + size_bytes / self._rate
-        if begins > now:
-            stop.wait(begins - now)
+            pause = self._free_at - time.monotonic()
+        if pause > 0:
+            stop.wait(pause)
+
+    def spend(self, size_bytes: int) -> None:
+        """Take note of bytes that came; what was too much is waited for later."""
+        if self._rate is None:
+            return
+        with self._lock:
+            self._free_at = max(time.monotonic(), self._free_at) + size_bytes / self._rate
 
 
 def memory_pressure(text: str) -> float:

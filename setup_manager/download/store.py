@@ -103,7 +103,6 @@ class PartialFile:
 
     Attributes:
         coverage: What was found on disk and holds together.
-        kept_whole: Whether a partial of the full length without a usable journal was found.
     """
 
     def __init__(
@@ -118,7 +117,6 @@ class PartialFile:
         self.coverage = usable(
             replayed, artifact.sha256, artifact.size_bytes, found_bytes, chunk_bytes
         )
-        self.kept_whole = replayed.header is None and found_bytes == artifact.size_bytes
         self._header = Header(
             artifact.sha256,
             artifact.size_bytes,
@@ -133,6 +131,12 @@ class PartialFile:
         except BaseException:
             self.close()
             raise
+
+    @staticmethod
+    def is_whole_without_journal(places: FilePlaces, artifact: Artifact) -> bool:
+        """Tell whether a partial has the full length and nothing says what of it is there."""
+        header = replay(_content(places.journal)).header
+        return header is None and 0 < artifact.size_bytes == _size(places.partial)
 
     def _open_data(self, found_bytes: int) -> None:
         flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)

@@ -355,14 +355,15 @@ class Transfer:
     def _receive(self, stream: Stream, lease: Lease, source: Source, buffer: memoryview) -> None:
         """Read a lease's bytes to its end, checking and writing each read at its place."""
         began, before = time.monotonic(), lease.position
-        limit, stop = self._around.limit, self._stop
+        limit = self._around.limit
         most = limit.quantum(len(buffer))
         try:
             while reserved := self._board.reserve(lease, most):
                 count, crc = 0, lease.crc
                 try:
-                    limit.take(reserved, stop)
+                    limit.wait(self._stop)
                     got = stream.read_into(buffer[:reserved])
+                    limit.spend(got)
                     self._check_first(lease, got, source, buffer)
                     crc = zlib.crc32(buffer[:got], crc)
                     self._sink.write(lease.position, buffer[:got])
