@@ -145,7 +145,11 @@ else:
 
     def read_at(descriptor: int, view: memoryview, offset: int) -> int:
         """Read into `view` from an offset; returns the bytes read, 0 at the end."""
-        return os.preadv(descriptor, [view], offset)
+        if hasattr(os, "preadv"):
+            return os.preadv(descriptor, [view], offset)
+        data = os.pread(descriptor, len(view), offset)  # an older macOS
+        view[: len(data)] = data
+        return len(data)
 
     if sys.platform == "darwin":
 
