@@ -301,7 +301,7 @@ def test_a_kill_in_any_stage_and_the_same_command_goes_on(
     process.kill()
     process.communicate()
     children_are_gone(process.pid)
-    hub.faults = []
+    hub.faults = ()
     before = hub.served_bytes
     finished = install(at_hub)
     assert finished.code == 0
@@ -341,7 +341,7 @@ def test_ctrl_c_in_a_download_keeps_what_came(
     assert process.returncode == 130
     document = json.loads(stdout)
     assert document["errors"][0]["code"] == "interrupted"
-    hub.faults = []
+    hub.faults = ()
     again = at_hub("download", VARIANT, "--json")
     assert again.document["data"]["reused_bytes"] > 0
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from setup_manager.cli.group import SUMMARIES
-from tests.cli.runner import Program
+from tests.cli.runner import Finished, Program
 
 
 def test_help_names_every_command_and_begins_each_with_examples(program: Program) -> None:
@@ -80,20 +80,19 @@ def configured(home: Path, text: str) -> None:
 
 def test_flags_beat_environment_beats_configuration_file(program: Program, home: Path) -> None:
     configured(home, 'models-dir = "/from-file"\n')
-    environment = {"GEMMA_SETUP_MODELS_DIR": "/from-environment"}
+    variable = "/from-environment"
 
-    def models(*arguments: str, **variables: str) -> dict[str, str]:
-        found: dict[str, str] = program("paths", "--json", *arguments, **variables).document[
-            "data"
-        ]["models"]
+    def models(finished: Finished) -> dict[str, str]:
+        found: dict[str, str] = finished.document["data"]["models"]
         return found
 
-    assert models() == {"path": "/from-file", "decided_by": "configuration file"}
-    assert models(**environment)["path"] == "/from-environment"
-    assert models("--models-dir", "/flag", **environment) == {
-        "path": "/flag",
-        "decided_by": "--models-dir",
-    }
+    from_file = models(program("paths", "--json"))
+    from_environment = models(program("paths", "--json", GEMMA_SETUP_MODELS_DIR=variable))
+    flag = ("--models-dir", "/flag")
+    from_flag = models(program("paths", "--json", *flag, GEMMA_SETUP_MODELS_DIR=variable))
+    assert from_file == {"path": "/from-file", "decided_by": "configuration file"}
+    assert from_environment["path"] == variable
+    assert from_flag == {"path": "/flag", "decided_by": "--models-dir"}
 
 
 @pytest.mark.parametrize("text", ["no toml", 'colour = "blue"', "\xff"])

@@ -1,3 +1,4 @@
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,9 @@ from setup_manager.state.paths import Paths, Place, resolve_paths
 HOME = Path("/home/dev")
 
 
-def resolved(os_name: str = "linux", home: Path | None = HOME, **environment: str) -> Paths:
+def resolved(
+    environment: Mapping[str, str], os_name: str = "linux", home: Path | None = HOME
+) -> Paths:
     return resolve_paths(environment, os_name=os_name, home=home, temporary=Path("/tmp"))
 
 
@@ -27,7 +30,7 @@ def resolved(os_name: str = "linux", home: Path | None = HOME, **environment: st
 def test_the_hub_cache_is_found_as_the_hub_finds_it(
     environment: dict[str, str], path: str, decided_by: str
 ) -> None:
-    assert resolved(**environment).hub_cache == Place(Path(path), decided_by)
+    assert resolved(environment).hub_cache == Place(Path(path), decided_by)
 
 
 @pytest.mark.parametrize(
@@ -44,25 +47,25 @@ def test_the_hub_cache_is_found_as_the_hub_finds_it(
 def test_state_lies_where_each_system_keeps_it(
     os_name: str, environment: dict[str, str], state: str
 ) -> None:
-    assert resolved(os_name, **environment).state.path == Path(state)
+    assert resolved(environment, os_name).state.path == Path(state)
 
 
 def test_without_a_home_folder_the_error_says_what_to_set() -> None:
     with pytest.raises(UsageError) as caught:
-        resolved(home=None)
+        resolved({}, home=None)
     assert caught.value.code == "no-home"
     assert "HF_HOME" in caught.value.hint
 
 
 def test_without_a_home_folder_two_variables_are_enough() -> None:
     environment = {"GEMMA_SETUP_HOME": "/g", "HF_HOME": "/hf", "OLLAMA_MODELS": "/o"}
-    paths = resolved(home=None, **environment)
+    paths = resolved(environment, home=None)
     assert paths.hub_cache.path == Path("/hf/hub")
     assert paths.state.path == Path("/g/state")
 
 
 def test_downloads_go_to_the_hub_cache_or_to_the_folder_that_was_named() -> None:
-    assert resolved().download_root == HOME / ".cache/huggingface/hub"
+    assert resolved({}).download_root == HOME / ".cache/huggingface/hub"
     named = resolve_paths(
         {},
         os_name="linux",
