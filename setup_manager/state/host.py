@@ -6,6 +6,7 @@ The rules for folders that follow from it are in `state.paths`.
 from __future__ import annotations
 
 import os
+import platform
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from pathlib import Path
 from setup_manager.state.paths import PathResolver, Paths, Place, resolve_paths
 
 _HOME_VARIABLES = {"windows": "USERPROFILE"}
+_USER_NAMES = ("USER", "LOGNAME", "USERNAME")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,12 @@ class Host:
             temporary=self.temporary,
             models_dir=models_dir,
         )
+
+    @property
+    def private_words(self) -> tuple[str, ...]:
+        """The names of the user and of the machine, which no shared document may hold."""
+        names = (self.environment.get(name, "") for name in _USER_NAMES)
+        return tuple(dict.fromkeys(filter(None, (*names, platform.node()))))
 
     @property
     def resolver(self) -> PathResolver:

@@ -15,7 +15,7 @@ from setup_manager.fit.results import MemoryUse, Verdict
 from setup_manager.fit.settings import Settings
 from setup_manager.hub.reachability import HubReachability, probe_hub
 from setup_manager.machine.checks import Check, Status, machine_checks
-from setup_manager.machine.document import to_document
+from setup_manager.machine.document import mask, to_document
 from setup_manager.machine.facts import Machine
 from setup_manager.runtimes.base import RuntimeStatus
 from setup_manager.units import format_memory, format_size
@@ -40,11 +40,13 @@ class CheckResult:
         machine: The machine.
         runtimes: Every runtime, found or not.
         checks: One line each, by group.
+        private_words: Names to be masked in the document.
     """
 
     machine: Machine
     runtimes: tuple[RuntimeStatus, ...]
     checks: tuple[Check, ...]
+    private_words: tuple[str, ...] = ()
 
     @property
     def failures(self) -> tuple[Check, ...]:
@@ -52,11 +54,17 @@ class CheckResult:
         return tuple(check for check in self.checks if check.status is Status.FAIL)
 
     def document(self) -> dict[str, Any]:
-        """Return ``data`` of `check`."""
+        """Return ``data`` of `check`, without the names of its user and its host."""
         return {
-            "machine": to_document(self.machine),
-            "runtimes": [runtime_document(status) for status in self.runtimes],
-            "checks": [asdict(check) for check in self.checks],
+            "machine": to_document(self.machine, self.private_words),
+            "runtimes": [self._masked(runtime_document(status)) for status in self.runtimes],
+            "checks": [self._masked(asdict(check)) for check in self.checks],
+        }
+
+    def _masked(self, document: dict[str, Any]) -> dict[str, Any]:
+        return {
+            key: mask(value, self.private_words) if isinstance(value, str) else value
+            for key, value in document.items()
         }
 
 
@@ -77,7 +85,7 @@ def check(session: Session) -> CheckResult:
             *runtime_checks(found),
             *_hub_checks(hub.result()),
         )
-    return CheckResult(machine, found, checks)
+    return CheckResult(machine, found, checks, session.private_words)
 
 
 def check_elsewhere(machine: Machine) -> CheckResult:

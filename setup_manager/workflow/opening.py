@@ -64,6 +64,7 @@ def open_session(
         ),
         catalog_path=catalog_path,
         recovering=recovering,
+        private_words=host.private_words,
         observer=observer,
         cancel=cancel,
     )

@@ -24,16 +24,23 @@ from setup_manager.workflow.subject import Subject, unknown_architecture
 
 @dataclass(frozen=True, slots=True)
 class RecommendResult:
-    """A recommendation and the machine that it is for."""
+    """A recommendation and the machine that it is for.
+
+    Attributes:
+        recommendation: What fits and what does not.
+        machine: Where.
+        private_words: Names to be masked in the document.
+    """
 
     recommendation: Recommendation
     machine: Machine
+    private_words: tuple[str, ...] = ()
 
     def document(self) -> dict[str, Any]:
         """Return ``data`` of `recommend`."""
         return {
             **recommendation_document(self.recommendation),
-            "machine": to_document(self.machine),
+            "machine": to_document(self.machine, self.private_words),
         }
 
 
@@ -76,7 +83,7 @@ def recommend_models(
     )
     measurements = session.measurements.all()
     found = recommend(session.catalog, machine, request, measurements=measurements)
-    return RecommendResult(found, machine)
+    return RecommendResult(found, machine, session.private_words)
 
 
 def explain_model(

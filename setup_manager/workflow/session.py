@@ -59,6 +59,7 @@ class Session:
         network: Proxies, certificates, time limits.
         downloading: How a download behaves.
         catalog_path: Another catalogue than the package's.
+        private_words: Names of the user and the machine, masked in what is shared.
         recovering: Whether downloads look for what other tools left.
         observer: Who is told how the work goes.
         cancel: Set when the work is to stop.
@@ -75,6 +76,7 @@ class Session:
         downloading: DownloadOptions,
         catalog_path: Path | None = None,
         recovering: bool = True,
+        private_words: tuple[str, ...] = (),
         observer: Observer | None = None,
         cancel: threading.Event | None = None,
     ) -> None:
@@ -85,6 +87,7 @@ class Session:
         self.network = network
         self.downloading = downloading
         self.recovering = recovering
+        self.private_words = private_words
         self.observer: Observer = observer or Silence()
         self.cancel = cancel or threading.Event()
         self._catalog_path = catalog_path

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 import re
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,8 +23,6 @@ from setup_manager.units import format_size
 
 if TYPE_CHECKING:
     from setup_manager.workflow.session import Session
-
-_USER_NAMES = ("USER", "LOGNAME", "USERNAME")
 
 
 @gemma_command(
@@ -84,7 +81,7 @@ def command(
         wanted=wanted_of(files),
         machine=machine_for(session, planning) if planning.machine else None,
         anonymous=anonymous,
-        private=_private_words(shell),
+        private=session.private_words,
         program=shell.program,
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
@@ -115,9 +112,3 @@ def default_path(session: Session, model: str) -> Path:
     """Name the page of a model in the state folder."""
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", model).strip("-.") or "machine"
     return session.paths.state.path / "reports" / f"{name[:80]}.html"
-
-
-def _private_words(shell: Shell) -> tuple[str, ...]:
-    """Name the user and the machine, to be hidden wherever they stand."""
-    users = {shell.environment.get(name, "") for name in _USER_NAMES}
-    return tuple(word for word in (*users, platform.node()) if word)
