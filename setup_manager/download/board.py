@@ -73,6 +73,7 @@ class Board:
         self.grown = threading.Condition(self._lock)  # written bytes, for journal and hash
         self.stopped = False
         self.fetched_bytes = 0
+        self.held_back = 0  # how often a read waited for the journal or the hash
         self._pending = list(pending)
         heapq.heapify(self._pending)
         self.window_bytes = window_bytes
@@ -154,6 +155,7 @@ class Board:
                 if room and self._backlog <= BACKLOG_BYTES:
                     self._reserved += wanted
                     return wanted
+                self.held_back += 1
                 self.changed.wait(0.2)
             return 0
 

@@ -37,12 +37,14 @@ class ConnectionCount:
         self._rest = 0
         self._up = True
 
-    def sample(self, rate: float, *, pressed: bool = False) -> int:
+    def sample(self, rate: float, *, pressed: bool = False, held_back: bool = False) -> int:
         """Take note of the throughput since the last sample.
 
         Args:
             rate: Bytes per second over all connections.
             pressed: Whether the machine is short of something; then connections go down.
+            held_back: Whether reads had to wait for this machine's disk or hash; then more
+                connections cannot help.
 
         Returns:
             How many connections to use now.
@@ -57,6 +59,8 @@ class ConnectionCount:
             self._judge_step(rate)
         elif self._rest:
             self._rest -= 1
+        elif self._up and held_back:
+            self._up = False
         else:
             self._step(rate)
         return self.target

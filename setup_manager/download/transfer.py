@@ -7,6 +7,7 @@ calling thread raises and only it talks to the observer.
 
 from __future__ import annotations
 
+import os
 import queue
 import threading
 import time
@@ -32,6 +33,7 @@ from setup_manager.units import KIB
 _TICK = 0.05
 _JOIN_SECONDS = 0.7
 _PREFIX_BYTES = 64
+_FIRST_CONNECTIONS = 4
 _PRESSED_PERCENT = 10.0
 
 
@@ -124,7 +126,9 @@ class Transfer:
         self._avoid = avoid
         self._split_seconds = 1.0 if split else float("inf")
         options = self._options
-        self._count = ConnectionCount(options.connections, options.most)
+        # More connections than cores cost more than they bring before it is known what they bring.
+        start = min(_FIRST_CONNECTIONS, max(2, os.cpu_count() or 2))
+        self._count = ConnectionCount(options.connections, options.most, start)
         self._stop = threading.Event()
         self._wake = threading.Event()  # something that the calling thread should see now
         self._failure: BaseException | None = None
@@ -183,7 +187,7 @@ class Transfer:
 
     def _watch(self, watch: Callable[[int], None]) -> None:
         workers = 0
-        sampled_at, sampled = time.monotonic(), 0
+        sampled_at, sampled = time.monotonic(), self._board.fetched_bytes
         while not self._finished():
             if self._around.cancel.is_set():
                 raise Cancelled
@@ -192,8 +196,10 @@ class Transfer:
             now = time.monotonic()
             self._check_patience(now)
             if now - sampled_at >= self._options.sample_seconds:
-                fetched = self._board.fetched_bytes
-                self._count.sample((fetched - sampled) / (now - sampled_at), pressed=_pressed())
+                fetched, held_back = self._board.fetched_bytes, self._board.held_back > 0
+                self._board.held_back = 0
+                rate = (fetched - sampled) / (now - sampled_at)
+                self._count.sample(rate, pressed=_pressed(), held_back=held_back)
                 sampled_at, sampled = now, fetched
                 self._end_slow(now)
             while workers < self._count.target and not self._board.complete:

@@ -445,6 +445,12 @@ def test_connections_become_few_where_one_is_enough() -> None:
     assert sum(seen[30:]) / 30 < 2
 
 
+def test_connections_do_not_grow_while_this_machine_holds_reads_back() -> None:
+    count = ConnectionCount(None, 16)
+    seen = [count.sample(100.0 * count.target, held_back=True) for _ in range(40)]
+    assert max(seen) == 4
+
+
 def test_connections_fall_under_pressure_and_stay_where_they_are_fixed() -> None:
     count = ConnectionCount(None, 16)
     assert [count.sample(1000.0, pressed=True) for _ in range(3)] == [2, 1, 1]
