@@ -88,7 +88,7 @@ def test_a_folder_that_cannot_be_read_is_reported_and_the_rest_searched(tmp_path
     )
     # pytest's own folders are for their owner alone, however deep they are nested.
     for folder in [tmp_path, *tmp_path.parents]:
-        if not folder.stat().st_mode & 0o001:
+        if folder == tmp_path or folder.name.startswith(("pytest-", "popen-")):
             folder.chmod(0o755)
     try:
         run = subprocess.run(
