@@ -17,8 +17,9 @@ from setup_manager.hub.reachability import HubReachability, probe_hub
 from setup_manager.machine.checks import Check, Status, machine_checks
 from setup_manager.machine.document import mask, to_document
 from setup_manager.machine.facts import Machine
+from setup_manager.machine.probe.disk import measure_writing
 from setup_manager.runtimes.base import RuntimeStatus
-from setup_manager.units import format_memory, format_size
+from setup_manager.units import format_memory, format_rate, format_size
 from setup_manager.workflow.download import check_disk, plan_download
 from setup_manager.workflow.planning import Planning, settings_for
 from setup_manager.workflow.runtimes import (
@@ -30,6 +31,7 @@ from setup_manager.workflow.session import Session
 from setup_manager.workflow.subject import Subject
 
 _CLOCK_SKEW_SECONDS = 300.0
+_SLOW_DISK_BYTES_PER_SECOND = 20_000_000  # an SD card; loading 5 GB from it takes minutes
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +88,24 @@ def check(session: Session) -> CheckResult:
             *_hub_checks(hub.result()),
         )
     return CheckResult(machine, found, checks, session.private_words)
+
+
+def disk_speed_check(session: Session) -> Check:
+    """Measure how fast the models folder takes a file; writes 256 MB there and removes them."""
+    folder = session.paths.download_root
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    try:
+        rate = measure_writing(folder)
+    except OSError as error:
+        detail = f"{folder} cannot be written: {error.strerror or error}"
+        hint = "Choose another folder with --models-dir, or mend its permissions."
+        return Check("disk-speed", Status.WARN, detail, hint, "disk")
+    detail = f"{folder} takes {format_rate(rate)}, synced"
+    if rate >= _SLOW_DISK_BYTES_PER_SECOND:
+        return Check("disk-speed", Status.OK, detail, group="disk")
+    hint = "Loading a model takes minutes from it: choose a faster disk with --models-dir."
+    return Check("disk-speed", Status.WARN, detail, hint, "disk")
 
 
 def check_elsewhere(machine: Machine) -> CheckResult:

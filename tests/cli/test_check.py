@@ -81,6 +81,13 @@ def test_check_of_a_model_answers_without_a_network(program: Program, variant: s
     assert {"model memory", "model disk", "model runtime"} <= names
 
 
+def test_the_disk_is_measured_on_request_and_left_clean(program: Program) -> None:
+    data = program("check", "--disk-speed", "--json", HF_HUB_OFFLINE="1").document["data"]
+    (measured,) = [check for check in data["checks"] if check["name"] == "disk-speed"]
+    assert "/s, synced" in measured["detail"]
+    assert not list(program.home.rglob("*write-test*"))
+
+
 def test_a_model_that_does_not_fit_fails_the_check(program: Program, tmp_path: Path) -> None:
     machine = machine_file(tmp_path, program, available_bytes=3 * GIB)
     finished = program("check", "31b", "--machine", str(machine), "--json")

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from setup_manager.cli.terminal import Terminal
     from setup_manager.machine.checks import Check
     from setup_manager.workflow.check import CheckResult
+    from setup_manager.workflow.session import Session
 
 _NAME_WIDTH = 18
 
@@ -38,12 +39,15 @@ _NAME_WIDTH = 18
     ),
 )
 @model_argument(required=False)
+@click.option("--disk-speed", is_flag=True, help="Also measure how fast the disk takes 256 MB.")
 def command(
     shell: Shell,
     storage: StorageOptions,
     planning: PlanningOptions,
     files: ModelOptions,
     model: str | None,
+    *,
+    disk_speed: bool,
 ) -> Outcome:
     """Look at this machine before the first byte: what works, and what to mend.
 
@@ -63,11 +67,21 @@ def command(
         result = check_elsewhere(machine_for(session, planning))
     else:
         result = check(session)
+    if disk_speed and not planning.machine:
+        result = replace(result, checks=with_disk_speed(session, result.checks))
     if subject is not None:
         checks = (*result.checks, *check_model(session, result, subject, asked))
         result = replace(result, checks=checks)
     text = _text(result, shell.terminal, verbose=shell.options.verbose)
     return Outcome(result.document(), text, _error(result.failures))
+
+
+def with_disk_speed(session: Session, checks: tuple[Check, ...]) -> tuple[Check, ...]:
+    """Add the measurement behind the other checks of the disk."""
+    from setup_manager.workflow.check import disk_speed_check
+
+    last = max((i for i, check in enumerate(checks) if check.group == "disk"), default=-1) + 1
+    return (*checks[:last], disk_speed_check(session), *checks[last:])
 
 
 def _text(result: CheckResult, terminal: Terminal, *, verbose: bool) -> str:
