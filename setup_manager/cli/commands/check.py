@@ -6,6 +6,8 @@ from dataclasses import replace
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+import click
+
 from setup_manager.cli.options import (
     ModelOptions,
     PlanningOptions,
