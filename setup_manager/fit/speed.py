@@ -241,7 +241,7 @@ def cpu_family(cpu: Processor, arch: str) -> str:
     """Name the instruction set whose constants a CPU goes by."""
     features = cpu.features
     if features & {"avx512f", "avx512"}:
-        return "avx512"
+        return "avx512-vnni" if "avx512_vnni" in features else "avx512"
     if "avx2" in features:
         return "avx2"
     if features & {"dotprod", "asimddp", "i8mm", "matmul_int8"}:

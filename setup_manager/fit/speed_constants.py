@@ -55,7 +55,8 @@ class SpeedModel:
         weights_per_product: Weights that a core gets through for each product it could compute:
             unpacking, scaling and waiting take the rest.
         cpu_efficiency: Share of main memory's bandwidth that reading weights on a CPU reaches.
-            Arithmetic bound every Gemma 4 row of a CPU; one of Llama 3 says 0.73.
+            One row of Llama 3 says 0.73; the EPYC 9004, whose own figure varied from 28 to 48
+            GB/s between probes, 0.82 of 40.
         numa_efficiency: What is left of that across memory nodes. One row says so: 31B in 8 bits
             at about 4 tokens a second on two Xeon 8358, half of what their bandwidth promises.
         cpu_layer_seconds: What a block costs on a CPU beside reading and multiplying; assumed.
@@ -73,15 +74,19 @@ class SpeedModel:
 
 FITTED = SpeedModel(
     gpu={
-        "nvidia": GpuRates(0.742, 68.5e-6, 1.4, "GTX 1660 Ti, RTX 3060, 3090, 4070"),
+        "nvidia": GpuRates(0.742, 68.4e-6, 1.4, "GTX 1660 Ti, RTX 3060, 3090, 4070"),
         "nvidia-old": GpuRates(0.527, 195e-6, 1.6, "GTX 1050 Ti, 1070"),
         "nvidia-unified": GpuRates(0.645, 285e-6, 1.6, "GB10, Jetson Thor"),
-        "apple": GpuRates(0.804, 119e-6, 1.5, "M1 Max, M5 Pro; published fit of an M3 Max"),
+        "apple": GpuRates(0.804, 118e-6, 1.5, "M1 Max, M5 Pro; published fit of an M3 Max"),
         "amd": GpuRates(0.78, 93e-6, 1.5, "published fit of an RX 7900 XT"),
         "other": GpuRates(0.55, 150e-6, 1.8, "guess"),
     },
     cpu={
-        "avx512": CpuRates(64 * 3.0e9, 1.4, "64 products a cycle at 3 GHz; 2-core EPYC"),
+        # Bound by bandwidth in every row: what the arithmetic reaches at least.
+        "avx512-vnni": CpuRates(
+            128 * 3.6e9, 1.4, "two dot products of 64 bytes a cycle at 3.6 GHz; EPYC 9004"
+        ),
+        "avx512": CpuRates(64 * 3.0e9, 1.4, "64 products a cycle at 3 GHz; a 2-core server"),
         # No Gemma 4 rows. Llama 3 at 4 bits on AVX2 laptops: 12.3e9 weights a second on a core of
         # an i5-4278U (ai-benchmarks issue 53), at least 11.2e9 on one of an i7-7820HQ, which reads
         # at 0.73 of its bandwidth (normiebench issue 42).
@@ -91,7 +96,7 @@ FITTED = SpeedModel(
         "other": CpuRates(8 * 2.0e9, 2.0, "guess"),
     },
     cache_efficiency=0.46,
-    expert_layer_factor=1.51,
+    expert_layer_factor=1.52,
     weights_per_product=0.061,
     cpu_efficiency=0.75,
     numa_efficiency=0.5,
