@@ -108,7 +108,7 @@ def _usage_error(error: click.ClickException, arguments: list[str]) -> UsageErro
 def _interrupted() -> InterruptedByUserError:
     return InterruptedByUserError(
         "Stopped on request.",
-        hint="Nothing that arrived is lost: run the same command again to go on.",
+        hint="Run the same command again to go on: nothing that arrived is lost.",
     )
 
 

@@ -111,7 +111,7 @@ def _check_rest(settings: Settings) -> None:
     if not settings.flash_attention and settings.value_type is not KvType.F16:
         raise UsageError(
             f"Values stored as {settings.value_type} need flash attention",
-            hint="Switch flash attention on, or keep the values in f16.",
+            hint="Leave flash attention on, or keep the values in f16.",
         )
 
 

@@ -76,8 +76,8 @@ def unreachable(question: Question, error: BaseException) -> DownloadFailedError
             "The hub's certificate is not trusted on this machine.",
             code="certificate",
             context=facts,
-            hint="Behind a company's proxy, set SSL_CERT_FILE to its CA bundle; otherwise check "
-            "the clock.",
+            hint="Set SSL_CERT_FILE to the CA bundle of your company's proxy if there is one; "
+            "otherwise check the clock.",
         )
     return DownloadFailedError(
         "The hub cannot be reached.",

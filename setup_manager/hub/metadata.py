@@ -166,7 +166,7 @@ class HubMetadata:
             return UsageError(
                 f"{question.repository!r} cannot be a repository.",
                 code="bad-model",
-                hint="A repository is written org/name.",
+                hint="Write it as org/name; `gemma-setup list` shows those of Gemma 4.",
             )
         if isinstance(error, OfflineModeIsEnabled):
             return failures.offline(question)

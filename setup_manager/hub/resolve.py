@@ -167,7 +167,7 @@ def _complete(weights: _Weights, repository: str) -> _Weights:
         f"Shards of {repository}:{weights.label} are missing.",
         code="missing-shard",
         context=[f"the repository has {len(shards)} of {count}", *(f.path for f in weights.files)],
-        hint="The upload may not be finished; take another quantization or try again later.",
+        hint="Take another quantization, or try again later: the upload may not be finished.",
     )
 
 
@@ -247,7 +247,7 @@ def _pinned(repository: str, commit: str, file: RemoteFile, role: Role) -> Artif
             f"The hub gives no SHA-256 for {file.path}.",
             code="no-digest",
             context=[f"repository {repository} at {commit}"],
-            hint="Without a digest it cannot be verified; take another file or repository.",
+            hint="Take another file or repository: without a digest it cannot be verified.",
         )
     return Artifact(repository, file.path, commit, file.size_bytes, file.sha256, role)
 

@@ -40,8 +40,8 @@ def check_names(artifact: Artifact) -> None:
                 f"The {field} of a file cannot be used: it {problem}.",
                 code="unsafe-name",
                 context=[f"repository {artifact.repository!r}", f"path {artifact.path!r}"],
-                hint="Nothing was written. Take another repository, or report this one to its "
-                "owner.",
+                hint="Take another repository, or report this one to its owner; nothing was "
+                "written.",
             )
 
 

@@ -344,7 +344,7 @@ class ServerProcess:
         if waited_seconds > self._deadline_seconds:
             raise SmokeFailedError(
                 f"{self._launch.name} was not ready after {self._deadline_seconds:.0f} seconds.",
-                hint="A slow disk or too little memory can be why; try a smaller model.",
+                hint="Try a smaller model: a slow disk or too little memory can be why.",
                 context=last_lines(self.last_words),
             )
 

@@ -444,5 +444,5 @@ def _interrupted(result: InstallResult) -> InterruptedByUserError:
     where = result.stages[-1].name if result.stages else "the beginning"
     return InterruptedByUserError(
         f"Stopped on request during {where}.",
-        hint="Nothing that arrived is lost: run the same command again to go on.",
+        hint="Run the same command again to go on: nothing that arrived is lost.",
     )
