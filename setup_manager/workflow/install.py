@@ -13,7 +13,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from setup_manager.download.plan import DownloadPlan
-from setup_manager.errors import InsufficientMemoryError, InterruptedByUserError, SetupError
+from setup_manager.errors import (
+    InsufficientMemoryError,
+    InterruptedByUserError,
+    RuntimeMissingError,
+    SetupError,
+)
 from setup_manager.fit.document import memory_document, settings_document, speed_document
 from setup_manager.fit.headroom import available_bytes, compare, default_headroom
 from setup_manager.fit.memory import memory_use
@@ -22,6 +27,7 @@ from setup_manager.fit.settings import Settings
 from setup_manager.fit.speed import speed
 from setup_manager.machine.checks import Status
 from setup_manager.runtimes.ollama.versions import ollama_copies_bytes
+from setup_manager.runtimes.releases import Build
 from setup_manager.smoke.report import SmokeReport, require_passed
 from setup_manager.state.inventory import InstalledModel
 from setup_manager.units import format_duration, format_memory, format_rate, format_size
@@ -38,7 +44,13 @@ from setup_manager.workflow.planning import Planning, settings_for
 from setup_manager.workflow.recommend import recommend_models
 from setup_manager.workflow.record import recorded
 from setup_manager.workflow.register import OllamaWay, RegisterResult, register
-from setup_manager.workflow.runtimes import ChosenRuntime, choose_runtime
+from setup_manager.workflow.runtimes import (
+    ChosenRuntime,
+    choose_runtime,
+    find_runtimes,
+    install_build,
+    offered_build,
+)
 from setup_manager.workflow.session import Session
 from setup_manager.workflow.smoke import smoke
 from setup_manager.workflow.subject import Subject, Wanted
@@ -167,6 +179,7 @@ def install(
     session: Session,
     request: InstallRequest,
     confirm: Callable[[InstallPlan], bool] = lambda _: True,
+    offer: Callable[[Build], bool] = lambda _: False,
 ) -> InstallResult:
     """Carry out the whole job, or go on with it.
 
@@ -174,6 +187,8 @@ def install(
         session: What to work with.
         request: What is to be installed.
         confirm: Shown the plan before the first byte; False stops.
+        offer: Shown llama.cpp's official build where nothing here can run a model; True has it
+            installed.
 
     Returns:
         How far it came. An error is in the result and not raised, beside the stages before it.
@@ -181,7 +196,7 @@ def install(
     installation = _Installation(session, request)
     with recorded(session) as record:
         try:
-            installation.run(confirm)
+            installation.run(confirm, offer)
         except KeyboardInterrupt:
             installation.result.error = _interrupted(installation.result)
         except SetupError as error:
@@ -197,12 +212,12 @@ class _Installation:
         self._request = request
         self.result = InstallResult()
 
-    def run(self, confirm: Callable[[InstallPlan], bool]) -> None:
+    def run(self, confirm: Callable[[InstallPlan], bool], offer: Callable[[Build], bool]) -> None:
         # A wrong MODEL or number is told before anything is looked at.
         subject = self._named_subject()
         self._request.planning.settings("llama.cpp")
         checked = self._check()
-        runtime = choose_runtime(checked.runtimes, self._request.planning.runtime)
+        runtime = self._runtime(checked, offer)
         subject = self._recommend(subject, checked, runtime)
         plan = self._plan(subject, checked, runtime)
         if self._request.dry_run:
@@ -234,6 +249,28 @@ class _Installation:
             stage.end(detail, checked.document())
             _refuse_unready(checked)
         return checked
+
+    def _runtime(self, checked: CheckResult, offer: Callable[[Build], bool]) -> ChosenRuntime:
+        """Choose what runs the model; where nothing can, offer llama.cpp's official build."""
+        wanted = self._request.planning.runtime
+        try:
+            return choose_runtime(checked.runtimes, wanted)
+        except RuntimeMissingError:
+            if wanted not in {"auto", "llama.cpp"} or self._request.dry_run:
+                raise
+            if not self._accept_build(offer):
+                raise
+        return choose_runtime(find_runtimes(self._session), wanted)
+
+    def _accept_build(self, offer: Callable[[Build], bool]) -> bool:
+        try:
+            build = offered_build(self._session)
+        except SetupError:
+            return False  # what was missing first is the better thing to say
+        if not offer(build):
+            return False
+        install_build(self._session, build)
+        return True
 
     def _recommend(
         self, subject: Subject | None, checked: CheckResult, runtime: ChosenRuntime
@@ -375,13 +412,17 @@ def _copied_bytes(runtime: ChosenRuntime, subject: Subject, way: OllamaWay) -> i
 
 
 def _refuse_unready(checked: CheckResult) -> None:
-    """Stop before anything is begun on a machine on which it cannot work."""
-    failures = [failure for failure in checked.failures if failure.group != "runtimes"]
+    """Stop before anything is begun on a machine on which it cannot work.
+
+    The runtime and the disk are judged later, for the model that is chosen.
+    """
+    failures = [entry for entry in checked.failures if entry.group not in {"runtimes", "disk"}]
     if failures:
         first = failures[0]
-        raise SetupError(
+        kind = InsufficientMemoryError if first.group in {"memory", "gpu"} else SetupError
+        raise kind(
             f"This machine is not ready: {first.name}.",
-            code="check-failed",
+            code=None if kind is InsufficientMemoryError else "check-failed",
             context=[f"{failure.name}: {failure.detail}" for failure in failures],
             hint=first.hint or "Run `gemma-setup check` for the whole picture.",
         )

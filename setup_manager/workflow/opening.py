@@ -9,6 +9,7 @@ from pathlib import Path
 
 from setup_manager.download.options import DownloadOptions, NetworkOptions
 from setup_manager.hub.token import find_token, is_offline
+from setup_manager.runtimes.releases import RELEASES_URL
 from setup_manager.state.host import Host
 from setup_manager.state.paths import Place
 from setup_manager.workflow.events import Observer
@@ -65,6 +66,7 @@ def open_session(
         catalog_path=catalog_path,
         recovering=recovering,
         private_words=host.private_words,
+        releases_url=environment.get("GEMMA_SETUP_RELEASES_URL") or RELEASES_URL,
         observer=observer,
         cancel=cancel,
     )

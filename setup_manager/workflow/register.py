@@ -13,12 +13,10 @@ from typing import Any
 
 from setup_manager.errors import RegistrationFailedError
 from setup_manager.fit.settings import Settings
-from setup_manager.runtimes import llama_cpp
+from setup_manager.runtimes import llama_cpp, ollama
 from setup_manager.runtimes.base import RuntimeStatus
-from setup_manager.runtimes.http import LocalClient
-from setup_manager.runtimes.ollama import registration as ollama
-from setup_manager.runtimes.ollama.names import registered_name
-from setup_manager.runtimes.ollama.store import LINUX_SERVICE_STORE, BlobFile
+from setup_manager.runtimes.ollama.registration import RegisterProgress
+from setup_manager.runtimes.ollama.server import find_model
 from setup_manager.runtimes.options import start_options
 from setup_manager.runtimes.presets import Preset, preset_name
 from setup_manager.smoke.request import SmokeEvent
@@ -126,13 +124,13 @@ def _register_ollama(
     way: OllamaWay,
     before: Registration | None,
 ) -> Registration:
-    name = way.name or registered_name(model.variant, model.repository, model.quantization)
+    name = way.name or ollama.registered_name(model.variant, model.repository, model.quantization)
     known = _recorded(before) if before and before.name == name else None
     if known is None:
         known = ollama.Registration(name, "", "")
         _refuse_taken(runtime, name)
         session.inventory.save(model.with_registration(_kept(name, known, runtime)))
-    client = LocalClient(runtime.endpoint)
+    client = ollama.connect(runtime.endpoint)
     if way.pull:
         # The hub's tag has no word for trained weights: they are in a repository of their own.
         source = f"hf.co/{model.repository}:{model.quantization.removeprefix('QAT-')}"
@@ -142,7 +140,7 @@ def _register_ollama(
             name=name,
             files=_blob_files(model, settings),
             options=start_options(settings),
-            stores=(session.paths.ollama_models.path, LINUX_SERVICE_STORE),
+            stores=ollama.store_candidates(session.environment, session.home or Path("/")),
             known=known,
         )
         put = ollama.register_by_link if way.link else ollama.register
@@ -156,9 +154,7 @@ def _refuse_taken(runtime: RuntimeStatus, name: str) -> None:
     Raises:
         RegistrationFailedError: If it is taken.
     """
-    from setup_manager.runtimes.ollama.server import find_model
-
-    taken = find_model(LocalClient(runtime.endpoint), name)
+    taken = find_model(ollama.connect(runtime.endpoint), name)
     if taken is not None:
         raise RegistrationFailedError(
             f"Ollama already has a model called {name}, and it is not one that this tool put "
@@ -168,17 +164,21 @@ def _refuse_taken(runtime: RuntimeStatus, name: str) -> None:
         )
 
 
-def _blob_files(model: InstalledModel, settings: Settings) -> tuple[BlobFile, ...]:
+def _blob_files(model: InstalledModel, settings: Settings) -> tuple[ollama.BlobFile, ...]:
     wanted = {"weights"} | ({"drafter"} if settings.drafter else set()) | {"projector"}
     return tuple(
-        BlobFile(file.path.name, file.path.resolve(), file.artifact.sha256, file.artifact.role)
+        ollama.BlobFile(
+            file.path.name, file.path.resolve(), file.artifact.sha256, file.artifact.role
+        )
         for file in model.files
         if file.artifact.role in wanted
     )
 
 
 def _kept(name: str, made: ollama.Registration, runtime: RuntimeStatus) -> Registration:
-    return Registration("ollama", name, {**asdict(made), "endpoint": runtime.endpoint})
+    # As JSON gives it back, so that what was kept can be compared with what is.
+    details = {**asdict(made), "linked": list(made.linked), "endpoint": runtime.endpoint}
+    return Registration("ollama", name, details)
 
 
 def _recorded(kept: Registration) -> ollama.Registration:
@@ -188,8 +188,8 @@ def _recorded(kept: Registration) -> ollama.Registration:
     return ollama.Registration(**{**details, "linked": tuple(details.get("linked", ()))})
 
 
-def _told(session: Session) -> Callable[[ollama.RegisterProgress], None]:
-    def tell(progress: ollama.RegisterProgress) -> None:
+def _told(session: Session) -> Callable[[RegisterProgress], None]:
+    def tell(progress: RegisterProgress) -> None:
         done = f"{format_size(progress.done_bytes)} of {format_size(progress.total_bytes)}"
         detail = f"{progress.detail} {done if progress.total_bytes else ''}".strip()
         session.observer.smoke(SmokeEvent(progress.step, detail=detail))
@@ -210,7 +210,7 @@ def unregister(session: Session, model: InstalledModel, registration: Registrati
     if registration.runtime == "llama.cpp":
         there = session.presets.remove(registration.name)
     elif registration.runtime == "ollama":
-        client = LocalClient(str(registration.details.get("endpoint", "")))
+        client = ollama.connect(str(registration.details.get("endpoint", "")))
         there = ollama.unregister(client, _recorded(registration))
     session.inventory.save(model.without_registration(registration.runtime))
     return there

@@ -11,7 +11,9 @@ from typing import Any
 from setup_manager.errors import RuntimeMissingError
 from setup_manager.runtimes import embedded, llama_cpp
 from setup_manager.runtimes.base import RuntimeStatus, ServerRuntime
+from setup_manager.runtimes.llama_builds import InstalledBuild, fetch_releases, install
 from setup_manager.runtimes.ollama import server as ollama
+from setup_manager.runtimes.releases import Build, choose_build
 from setup_manager.workflow.session import Session
 
 
@@ -113,3 +115,30 @@ def server_runtime(status: RuntimeStatus) -> ServerRuntime:
     if status.name == "embedded":
         return embedded.EmbeddedEngine()
     return llama_cpp.server_at(Path(status.path))
+
+
+def offered_build(session: Session, backend: str | None = None) -> Build:
+    """Find the official build of llama.cpp for this machine.
+
+    Raises:
+        DownloadFailedError: If the list of releases cannot be had.
+        RuntimeMissingError: If there is no build for this machine.
+    """
+    releases = fetch_releases(session.network, session.releases_url)
+    return choose_build(releases, session.machine, backend)
+
+
+def install_build(session: Session, build: Build) -> tuple[InstalledBuild, RuntimeStatus]:
+    """Fetch a build, check that it runs here, and make it the current one.
+
+    Raises:
+        SetupError: As the download engine says, or if it does not run here.
+    """
+    return install(
+        session.builds,
+        build,
+        session.network,
+        session.downloading,
+        session.observer.download,
+        session.cancel,
+    )

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from setup_manager.catalog.load import load_catalog
 from setup_manager.catalog.variant import Catalog
 from setup_manager.runtimes.presets import Presets
+from setup_manager.runtimes.releases import RELEASES_URL
 from setup_manager.state.inventory import Inventory
 from setup_manager.state.measurements import Measurements
 from setup_manager.state.paths import Paths
@@ -60,6 +61,7 @@ class Session:
         downloading: How a download behaves.
         catalog_path: Another catalogue than the package's.
         private_words: Names of the user and the machine, masked in what is shared.
+        releases_url: Where the releases of llama.cpp are listed.
         recovering: Whether downloads look for what other tools left.
         observer: Who is told how the work goes.
         cancel: Set when the work is to stop.
@@ -77,6 +79,7 @@ class Session:
         catalog_path: Path | None = None,
         recovering: bool = True,
         private_words: tuple[str, ...] = (),
+        releases_url: str = RELEASES_URL,
         observer: Observer | None = None,
         cancel: threading.Event | None = None,
     ) -> None:
@@ -88,6 +91,7 @@ class Session:
         self.downloading = downloading
         self.recovering = recovering
         self.private_words = private_words
+        self.releases_url = releases_url
         self.observer: Observer = observer or Silence()
         self.cancel = cancel or threading.Event()
         self._catalog_path = catalog_path

@@ -103,6 +103,7 @@ def smoke(
         RuntimeMissingError: If the runtime is too old for it.
     """
     trial = trial or Trial()
+    _require_companions(model, trial)
     machine = session.machine
     options = smoke_options(start_options(settings))
     tried = replace(settings, context=options.context, slots=1, drafter=False)
@@ -133,6 +134,22 @@ def smoke(
     if report.passed and plain is not None and measured > 0:
         session.measurements.add(Measurement(model.name, tried, plain.tokens_per_second, measured))
     return report
+
+
+def _require_companions(model: InstalledModel, trial: Trial) -> None:
+    """Refuse a trial for which a file is missing.
+
+    Raises:
+        UsageError: If it is.
+    """
+    needed = {Role.PROJECTOR: trial.image, Role.DRAFTER: trial.with_drafter}
+    for role, wanted in needed.items():
+        if wanted and model.file(role) is None:
+            raise UsageError(
+                f"{model.name} was installed without its {role}.",
+                code="not-installed",
+                hint=f"Run `gemma-setup download {model.name} --with-{role}` first.",
+            )
 
 
 def _predict(

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from setup_manager.cli.commands.install import ask_to_go_on
-from setup_manager.cli.commands.remove import declined
 from setup_manager.cli.options import StorageOptions, WritingOptions, gemma_command
+from setup_manager.cli.questions import ask_to_go_on, declined
 from setup_manager.cli.result import Outcome
 from setup_manager.cli.shell import Shell
 from setup_manager.units import format_size

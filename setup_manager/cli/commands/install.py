@@ -14,12 +14,14 @@ from setup_manager.cli.options import (
     model_argument,
     ollama_options,
 )
+from setup_manager.cli.questions import ask_to_go_on
 from setup_manager.cli.result import Outcome
 from setup_manager.cli.shell import Shell
 from setup_manager.errors import UsageError
 from setup_manager.units import format_memory, format_size
 
 if TYPE_CHECKING:
+    from setup_manager.runtimes.releases import Build
     from setup_manager.workflow.install import InstallPlan, InstallResult
     from setup_manager.workflow.session import Session
 
@@ -58,6 +60,7 @@ def command(
     Without MODEL the best one for this machine is taken. Run the same command again after any
     interruption; it goes on where it stopped.
     """
+    from setup_manager.cli.commands.runtime import build_text
     from setup_manager.cli.plans import planning_of, wanted_of
     from setup_manager.workflow.install import InstallRequest, install
     from setup_manager.workflow.register import OllamaWay
@@ -76,7 +79,11 @@ def command(
         shell.note(plan_text(plan))
         return writing.yes or ask_to_go_on(shell)
 
-    result = install(session, request, confirm)
+    def offer(build: Build) -> bool:
+        shell.note(f"Nothing here can run Gemma 4 yet. The official build: {build_text(build)}.")
+        return writing.yes or (shell.terminal.can_ask and shell.confirm("Install it?"))
+
+    result = install(session, request, confirm, offer)
     return install_outcome(shell, session, result, dry_run=writing.dry_run)
 
 
@@ -91,21 +98,6 @@ def refuse_other_machine(planning: PlanningOptions) -> None:
             "--machine plans for another machine; nothing can be installed there from here.",
             hint="Use it with check, recommend or explain.",
         )
-
-
-def ask_to_go_on(shell: Shell) -> bool:
-    """Ask, where somebody can answer.
-
-    Raises:
-        UsageError: If nobody can.
-    """
-    if not shell.terminal.can_ask:
-        raise UsageError(
-            "Somebody has to say yes, and nobody can be asked here.",
-            code="needs-yes",
-            hint="Add --yes, or --dry-run to see the plan only.",
-        )
-    return shell.confirm("Go on?")
 
 
 def plan_text(plan: InstallPlan) -> str:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from setup_manager.cli.commands.install import ask_to_go_on
 from setup_manager.cli.options import StorageOptions, WritingOptions, gemma_command, model_argument
+from setup_manager.cli.questions import ask_to_go_on, declined
 from setup_manager.cli.result import Outcome
 from setup_manager.cli.shell import Shell
-from setup_manager.errors import SetupError
 from setup_manager.units import format_size
 
 if TYPE_CHECKING:
@@ -39,11 +38,6 @@ def command(shell: Shell, writing: WritingOptions, storage: StorageOptions, mode
         {**plan.document(), "freed_bytes": freed},
         f"{plan.model.name} is gone; {format_size(freed)} are free again.",
     )
-
-
-def declined() -> SetupError:
-    """Make the error for a no."""
-    return SetupError("Nothing was removed.", code="declined", hint="Add --dry-run to look only.")
 
 
 def _text(plan: RemovePlan) -> str:

@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from setup_manager.cli.commands.install import ask_to_go_on
-from setup_manager.cli.commands.remove import declined
 from setup_manager.cli.options import (
     DownloadingOptions,
     StorageOptions,
     WritingOptions,
     gemma_command,
 )
+from setup_manager.cli.questions import ask_to_go_on, declined
 from setup_manager.cli.result import Outcome
 from setup_manager.cli.shell import Shell
 from setup_manager.errors import UsageError
@@ -21,6 +20,7 @@ from setup_manager.units import format_size
 
 if TYPE_CHECKING:
     from setup_manager.runtimes.llama_builds import InstalledBuild, LlamaBuilds
+    from setup_manager.runtimes.releases import Build
 
 
 @gemma_command(
@@ -55,27 +55,25 @@ def command(
         return _list(session.builds.installed())
     if action == "remove":
         return _remove(shell, writing, session.builds, build_name)
-    from setup_manager.runtimes.llama_builds import fetch_releases, install
-    from setup_manager.runtimes.releases import choose_build
+    from setup_manager.workflow.runtimes import install_build, offered_build
 
-    build = choose_build(fetch_releases(session.network), session.machine, backend)
+    build = offered_build(session, backend)
     data = {"build": build.name, "bytes": build.size_bytes}
-    words = f"llama.cpp {build.tag} for {build.backend}, {format_size(build.size_bytes)} to fetch"
+    words = build_text(build)
     if writing.dry_run:
         return Outcome(data, f"{words}\nNothing was done; leave out --dry-run.")
     shell.note(words)
     if not writing.yes and not ask_to_go_on(shell):
         raise declined()
-    installed, status = install(
-        session.builds,
-        build,
-        session.network,
-        session.downloading,
-        session.observer.download,
-        session.cancel,
-    )
+    installed, status = install_build(session, build)
     data |= {"program": str(installed.program), "version": status.version}
     return Outcome(data, f"llama.cpp {status.version} is installed:\n{installed.program}")
+
+
+def build_text(build: Build) -> str:
+    """Name a build that is to be fetched."""
+    size = format_size(build.size_bytes)
+    return f"llama.cpp {build.tag} for {build.backend}, {size} to fetch"
 
 
 def _list(builds: tuple[InstalledBuild, ...]) -> Outcome:
