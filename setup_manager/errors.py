@@ -109,3 +109,11 @@ class InterruptedByUserError(SetupError):
 
     default_code = "interrupted"
     exit_code = 130
+
+
+def interrupted() -> InterruptedByUserError:
+    """Make the error for a request to stop that came from outside."""
+    return InterruptedByUserError(
+        "Stopped on request.",
+        hint="Run the same command again to go on: nothing that arrived is lost.",
+    )

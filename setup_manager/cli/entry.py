@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import click
 
 from setup_manager.cli.group import SUMMARIES, Invocation, cli
-from setup_manager.errors import InterruptedByUserError, SetupError, UsageError
+from setup_manager.errors import SetupError, UsageError, interrupted
 
 if TYPE_CHECKING:
     from setup_manager.cli.result import Outcome
@@ -63,7 +63,7 @@ def _run(arguments: list[str], invocation: Invocation) -> Outcome | SetupError |
     except click.ClickException as error:
         return _usage_error(error, arguments)
     except (KeyboardInterrupt, click.Abort):
-        return _interrupted()
+        return interrupted()
     except BrokenPipeError:
         raise
     except Exception as error:
@@ -79,6 +79,7 @@ def _write(arguments: list[str], invocation: Invocation, result: Outcome | Setup
 
     shell = invocation.shell
     outcome = Outcome(error=result) if isinstance(result, SetupError) else result
+    shell.settle()
     write_outcome(
         shell.command or _command_of(arguments),
         outcome,
@@ -102,13 +103,6 @@ def _usage_error(error: click.ClickException, arguments: list[str]) -> UsageErro
     return UsageError(
         error.format_message(),
         hint=f"See `gemma-setup {command + ' ' if command else ''}--help`.",
-    )
-
-
-def _interrupted() -> InterruptedByUserError:
-    return InterruptedByUserError(
-        "Stopped on request.",
-        hint="Run the same command again to go on: nothing that arrived is lost.",
     )
 
 

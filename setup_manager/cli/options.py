@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import click
 
 from setup_manager import units
+from setup_manager.errors import interrupted
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -290,7 +291,11 @@ def gemma_command(
             common = _take(CommonOptions, values)
             chosen = {_KEYWORDS[group]: _take(group, values) for group in groups}
             shell.begin(name, common)
-            return function(shell, **chosen, **values)
+            try:
+                return function(shell, **chosen, **values)
+            except KeyboardInterrupt:
+                # Click would print an empty line into whatever stands on the screen.
+                raise interrupted() from None
 
         callback: Callable[..., Any] = run
         for group in (CommonOptions, *reversed(groups)):

@@ -13,7 +13,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from setup_manager.cli.terminal import Terminal
+from setup_manager.cli.terminal import StatusLine, Terminal, visible_length
 from setup_manager.download.events import DownloadEvent, Kind
 from setup_manager.smoke.guard import Reading
 from setup_manager.smoke.report import ProcessMemory
@@ -44,11 +44,14 @@ _SMOKE_WORDS = {
 }
 
 
-def choose_display(terminal: Terminal, *, progress: str, quiet: bool, hidden: bool) -> Observer:
+def choose_display(
+    terminal: Terminal, status: StatusLine, *, progress: str, quiet: bool, hidden: bool
+) -> Observer:
     """Choose how progress is shown.
 
     Args:
         terminal: Where.
+        status: The terminal's last line.
         progress: ``"auto"`` or ``"json"``.
         quiet: Whether only results and errors are wanted.
         hidden: Whether progress was switched off.
@@ -59,7 +62,7 @@ def choose_display(terminal: Terminal, *, progress: str, quiet: bool, hidden: bo
         return Silence()
     if hidden or not terminal.interactive:
         return PlainDisplay(terminal, bars=not hidden)
-    return TerminalDisplay(terminal)
+    return TerminalDisplay(terminal, status)
 
 
 class JsonDisplay:
@@ -136,11 +139,11 @@ class PlainDisplay:
 class TerminalDisplay:
     """Stages as lines, a running download as a bar, trouble in words above it."""
 
-    def __init__(self, terminal: Terminal) -> None:
+    def __init__(self, terminal: Terminal, status: StatusLine) -> None:
         self._terminal = terminal
+        self._status = status
         self._bar: tqdm[Any] | None = None
         self._bar_file = ""
-        self._status = False
         self._last_message = ""
         self._reading: Reading | None = None
 
@@ -176,15 +179,20 @@ class TerminalDisplay:
 
     def note(self, text: str) -> None:
         """Print a line above whatever moves."""
-        self._clear_status()
+        self._status.clear()
         text = self._terminal.plain(text)
         if self._bar is not None:
             self._bar.write(text, file=self._terminal.stderr)
         else:
             print(text, file=self._terminal.stderr, flush=True)
 
+    def close(self) -> None:
+        """Leave nothing that moves on the screen."""
+        self._end_bar()
+        self._status.clear()
+
     def _move_bar(self, event: DownloadEvent) -> None:
-        self._clear_status()
+        self._status.clear()
         if self._bar is None or self._bar_file != event.file:
             self._end_bar()
             self._bar = self._new_bar(event)
@@ -217,15 +225,7 @@ class TerminalDisplay:
 
     def _show_status(self, line: str) -> None:
         self._end_bar()
-        self._clear_status()
-        visible = self._terminal.plain(line)[: self._terminal.width - 1 + _escapes(line)]
-        print(visible, end="", file=self._terminal.stderr, flush=True)
-        self._status = True
-
-    def _clear_status(self) -> None:
-        if self._status:
-            print("\r\x1b[2K", end="", file=self._terminal.stderr, flush=True)
-            self._status = False
+        self._status.show(line)
 
 
 def stage_line(terminal: Terminal, event: StageEvent) -> str:
@@ -233,7 +233,7 @@ def stage_line(terminal: Terminal, event: StageEvent) -> str:
     mark = terminal.mark(_STAGE_MARKS[event.status])
     line = f"{mark} {event.stage:<10} {event.detail}".rstrip()
     seconds = f" ({format_duration(event.seconds)})" if event.seconds >= 1 else ""
-    if len(line) - _escapes(line) + len(seconds) > terminal.width - 1:
+    if visible_length(line) + len(seconds) > terminal.width - 1:
         return line
     return line + terminal.styled(seconds, "dim") if seconds else line
 
@@ -290,11 +290,3 @@ def short_name(path: str, width: int) -> str:
         return name
     head = (width - 1) // 2
     return f"{name[:head]}…{name[len(name) - (width - 1 - head) :]}"
-
-
-def _escapes(line: str) -> int:
-    """Count the characters of a line that take no column."""
-    return sum(
-        end - begin + 1
-        for begin, end in ((i, line.find("m", i)) for i, c in enumerate(line) if c == "\x1b")
-    )

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from setup_manager.cli.terminal import Terminal
+from setup_manager.cli.terminal import Terminal, visible_length
 from setup_manager.errors import SetupError
 
 SCHEMA_VERSION = 1
@@ -94,11 +94,24 @@ def wrapped(text: str, width: int | None) -> list[str]:
     words = _UNBREAKABLE.findall(text)
     lines = [indent + " ".join(words[:1])]
     for word in words[1:]:
-        if len(lines[-1]) + 1 + len(word) > width:
+        if visible_length(lines[-1]) + 1 + visible_length(word) > width:
             lines.append(f"{indent}  {word}")
         else:
             lines[-1] += f" {word}"
     return lines
+
+
+def folded(text: str, terminal: Terminal) -> str:
+    """Break lines that are wider than the terminal at words.
+
+    A line with an address in it stays whole: it is a command to be copied, and the terminal's own
+    wrapping does not get into a copy.
+    """
+    lines = []
+    for line in text.split("\n"):
+        fits = visible_length(line) <= terminal.width
+        lines += [line] if fits or "://" in line else wrapped(line, terminal.width)
+    return "\n".join(lines)
 
 
 def _with_label(line: str, styles: Mapping[str, tuple[str, ...]], terminal: Terminal) -> str:
@@ -107,7 +120,7 @@ def _with_label(line: str, styles: Mapping[str, tuple[str, ...]], terminal: Term
 
 
 _UNBREAKABLE = re.compile(r"(?:`[^`\n]*`|[^\s`])+|`")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_CONTROL = re.compile(r"[\x00-\x1a\x1c-\x1f\x7f-\x9f]|\x1b(?!\[[0-9;]*m)")
 _INTERRUPTED = 130
 
 
@@ -134,7 +147,8 @@ def write_outcome(
         print(hide(document), file=terminal.stdout, flush=True)
         return
     if outcome.text:
-        print(terminal.plain(hide(outcome.text)), file=terminal.stdout, flush=True)
+        text = folded(outcome.text, terminal) if terminal.reads_results else outcome.text
+        print(terminal.plain(hide(text)), file=terminal.stdout, flush=True)
     if outcome.error:
         print(
             terminal.plain(hide(error_text(outcome.error, terminal))),

@@ -16,7 +16,7 @@ import click
 from click.core import ParameterSource
 
 from setup_manager.cli.options import CommonOptions, DownloadingOptions, StorageOptions
-from setup_manager.cli.terminal import Terminal
+from setup_manager.cli.terminal import StatusLine, Terminal
 from setup_manager.state.host import Host, this_host
 from setup_manager.state.paths import Paths, Place
 
@@ -28,6 +28,20 @@ _DECIDED_BY = {
     ParameterSource.COMMANDLINE: "--models-dir",
     ParameterSource.ENVIRONMENT: "GEMMA_SETUP_MODELS_DIR",
     ParameterSource.DEFAULT_MAP: "configuration file",
+}
+_GREETINGS = {
+    "install": "looking at this machine",
+    "check": "looking at this machine",
+    "recommend": "looking at this machine",
+    "explain": "looking at this machine",
+    "report": "looking at this machine",
+    "rehearse": "getting ready",
+    "recover": "looking for leftovers",
+    "verify": "hashing",
+    "smoke": "getting ready",
+    "serve": "getting ready",
+    "download": "getting ready",
+    "register": "getting ready",
 }
 
 
@@ -42,6 +56,7 @@ class Shell:
     Attributes:
         command: Name of the running command.
         options: The common options.
+        status: The last line of the terminal while something runs.
     """
 
     def __init__(
@@ -52,6 +67,8 @@ class Shell:
         self.cancel = cancel
         self.command = ""
         self.options = CommonOptions()
+        self.status = StatusLine(terminal)
+        self._display: Observer | None = None
 
     def begin(self, command: str, options: CommonOptions) -> None:
         """Take the common options of a command."""
@@ -61,6 +78,11 @@ class Shell:
             self.terminal = replace(self.terminal, colour=False)
         if options.no_input or options.as_json:
             self.terminal = replace(self.terminal, can_ask=False)
+        self.status = StatusLine(self.terminal)
+        quiet = options.quiet or options.as_json or options.no_progress
+        if command in _GREETINGS and not quiet and options.progress == "auto":
+            # What takes longer than a blink says so at once, before anything heavy is imported.
+            self.status.show(f"{self.terminal.mark('run')} {_GREETINGS[command]} ...")
 
     @property
     def program(self) -> str:
@@ -112,21 +134,32 @@ class Shell:
         """Choose how progress is shown."""
         from setup_manager.cli.progress import choose_display
 
-        return choose_display(
+        self._display = choose_display(
             self.terminal,
+            self.status,
             progress=self.options.progress,
             quiet=self.options.quiet or self.options.as_json,
             hidden=self.options.no_progress,
         )
+        return self._display
+
+    def settle(self) -> None:
+        """Leave nothing that moves on the screen, before a result or an error is printed."""
+        close = getattr(self._display, "close", None)
+        if close is not None:
+            close()
+        self.status.clear()
 
     def note(self, text: str) -> None:
         """Tell a person something on the way; silent under --quiet and --json."""
         if self.options.quiet or self.options.as_json or self.options.progress == "json":
             return
+        self.status.clear()
         print(self.terminal.plain(text), file=self.terminal.stderr, flush=True)
 
     def confirm(self, question: str) -> bool:
         """Ask a person yes or no; Enter means yes."""
+        self.status.clear()
         print(f"{question} [Y/n] ", end="", file=self.terminal.stderr, flush=True)
         answer = sys.stdin.readline()
         return answer.strip().lower() in {"", "y", "yes"} and answer != ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 from collections.abc import Mapping
@@ -34,6 +35,7 @@ class Terminal:
         width: Columns.
         colour: Whether escape sequences for colour may be used.
         unicode: Whether characters beyond ASCII can be shown.
+        reads_results: Whether a person reads stdout (a terminal and no pipe or file).
         interactive: Whether a person watches stderr (a terminal that can move the cursor).
         can_ask: Whether a person can answer a question.
     """
@@ -43,6 +45,7 @@ class Terminal:
     width: int
     colour: bool
     unicode: bool
+    reads_results: bool
     interactive: bool
     can_ask: bool
 
@@ -73,6 +76,42 @@ _ASCII_WORDS = {
 }  # fmt: skip
 
 
+class StatusLine:
+    """The last line of a terminal while something runs; gone before anything else is printed.
+
+    Args:
+        terminal: Where; nothing is shown where nobody watches.
+    """
+
+    def __init__(self, terminal: Terminal) -> None:
+        self._terminal = terminal
+        self._shown = False
+
+    def show(self, line: str) -> None:
+        """Show a line in place of the last one, cut to the width."""
+        if not self._terminal.interactive:
+            return
+        self.clear()
+        line = self._terminal.plain(line)
+        width = self._terminal.width - 1 + len(line) - visible_length(line)
+        print(line[:width], end="", file=self._terminal.stderr, flush=True)
+        self._shown = True
+
+    def clear(self) -> None:
+        """Take the line away."""
+        if self._shown:
+            print("\r\x1b[2K", end="", file=self._terminal.stderr, flush=True)
+            self._shown = False
+
+
+def visible_length(text: str) -> int:
+    """Count the columns of a text, without its escape sequences."""
+    return len(_ESCAPE.sub("", text))
+
+
+_ESCAPE = re.compile(r"\x1b\[[0-9;]*m")
+
+
 def describe_terminal(
     environment: Mapping[str, str],
     stdin: TextIO | None = None,
@@ -99,6 +138,7 @@ def describe_terminal(
         width=min(shutil.get_terminal_size((_FALLBACK_WIDTH, 24)).columns, _MAX_TEXT_WIDTH),
         colour=colour and (os.name != "nt" or _windows_console_understands_escapes()),
         unicode=_is_unicode(stdout) and _is_unicode(stderr),
+        reads_results=_is_tty(stdout),
         interactive=_is_tty(stderr) and not dumb,
         can_ask=_is_tty(stdin) and _is_tty(stderr),
     )

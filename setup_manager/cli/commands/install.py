@@ -146,8 +146,9 @@ def _success_text(shell: Shell, session: Session, result: InstallResult) -> str:
     model = result.installed
     if model is None or result.plan is None:
         return ""
-    runtime = result.plan.runtime.name
-    registration = next(entry for entry in model.registrations if entry.runtime == runtime)
+    registration = model.registration(result.plan.runtime.name)
+    if registration is None:
+        return ""
     commands = start_commands(session, model, registration, shell.program)
     styled = shell.terminal.styled
     lines = [

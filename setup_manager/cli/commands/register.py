@@ -60,7 +60,8 @@ def command(
         text = f"{installed.name} would be registered with {chosen.name}: {chosen.reason}."
         return Outcome({"model": installed.name, "runtime": chosen.name}, text)
     way = OllamaWay(ollama_link, pull, name)
-    result = register(session, installed, chosen.status, settings, way)
+    exact = asked.context is not None
+    result = register(session, installed, chosen.status, settings, way, exact=exact)
     commands = start_commands(session, result.model, result.registration, shell.program)
     known = "knew it already" if result.already else "knows it now"
     return Outcome(

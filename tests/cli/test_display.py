@@ -1,0 +1,247 @@
+"""What a person sees while it works: in a terminal, in a narrow one, without one."""
+
+import json
+import re
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from setup_manager.cli.progress import PlainDisplay, progress_words, short_name, stage_line
+from setup_manager.cli.terminal import Terminal, describe_terminal
+from setup_manager.download.events import DownloadEvent, Kind
+from setup_manager.rehearsal.faults import always, nth, reset_after, status, trickle
+from setup_manager.rehearsal.loopback import LoopbackHub
+from setup_manager.rehearsal.model import FILE_NAME, REPOSITORY, VARIANT, model_path
+from setup_manager.workflow.events import StageEvent, StageStatus
+from tests.cli.hub import catalog_file, environment_for
+from tests.cli.runner import Program
+from tests.cli.screen import Screen, masked
+
+SNAPSHOTS = Path(__file__).parent / "snapshots"
+StartHub = Callable[..., LoopbackHub]
+INSTALL = ("install", VARIANT, "--yes", "--runtime", "embedded")
+
+
+@pytest.fixture
+def slow(program: Program, start_hub: StartHub, tmp_path: Path) -> Program:
+    """The program at a hub whose line is slow, resets once and is overloaded once."""
+    faults = [
+        always(trickle(400_000)), nth(2, reset_after(60_000)), nth(3, status(503)),
+    ]  # fmt: skip
+    hub = start_hub({REPOSITORY: {FILE_NAME: model_path()}}, faults=faults)
+    environment = environment_for(hub, catalog_file(tmp_path, hub))
+    return Program(program.home, {**program.environment, **environment})
+
+
+def event(
+    kind: Kind = Kind.PROGRESS, bytes_here: int = 3_100_000_000, **more: Any
+) -> DownloadEvent:
+    values = {"rate": 12_300_000.0, "eta": 91.0, "connections": 4, **more}
+    return DownloadEvent(
+        "2026-11-24T10:00:00Z", kind, "BF16/a.gguf", bytes_here, 4_900_000_000, **values
+    )
+
+
+@pytest.mark.parametrize(
+    ("width", "words"),
+    [
+        (100, "3.1 GB/4.9 GB · 12.3 MB/s · 1 min 31 s to go · 4 connections"),
+        (80, "3.1 GB/4.9 GB · 12.3 MB/s · 1 min 31 s to go"),
+        (60, "3.1 GB/4.9 GB · 12.3 MB/s · 1:31"),
+        (40, "12.3 MB/s · 1:31"),
+    ],
+)
+def test_progress_says_as_much_as_the_width_allows(width: int, words: str) -> None:
+    assert progress_words(event(), width) == words
+
+
+def test_a_stalled_download_says_that_it_waits_and_a_complete_one_that_it_verifies() -> None:
+    assert "waiting" in progress_words(event(rate=0.0, eta=None), 80)
+    assert "verifying" in progress_words(event(Kind.VERIFY), 80)
+
+
+@pytest.mark.parametrize("width", [8, 12, 24])
+def test_a_long_name_is_shortened_in_its_middle(width: int) -> None:
+    short = short_name("folder/gemma-4-E4B-it-qat-UD-Q4_K_XL.gguf", width)
+    assert len(short) == width
+    assert short.endswith("gguf"[-(width // 2 - 1) :])
+
+
+class Paper:
+    """A stream that keeps what is written and is no terminal."""
+
+    encoding = "utf-8"
+
+    def __init__(self) -> None:
+        self.text = ""
+
+    def write(self, text: str) -> int:
+        self.text += text
+        return len(text)
+
+    def flush(self) -> None:
+        pass
+
+    def isatty(self) -> bool:
+        return False
+
+
+def plain_terminal(paper: Paper) -> Terminal:
+    stream: Any = paper
+    return describe_terminal({}, stream, stream, stream)
+
+
+def test_without_a_terminal_a_running_download_is_one_line_every_ten_seconds() -> None:
+    paper, now = Paper(), [0.0]
+    display = PlainDisplay(plain_terminal(paper), clock=lambda: now[0])
+    for second in range(61):
+        now[0] = float(second)
+        for _ in range(4):
+            display.download(event(bytes_here=second * 50_000_000))
+    assert len(paper.text.splitlines()) == 6
+    assert "\r" not in paper.text
+    assert "\x1b" not in paper.text
+
+
+def test_trouble_is_told_once_and_says_that_nothing_is_lost() -> None:
+    paper = Paper()
+    display = PlainDisplay(plain_terminal(paper), clock=lambda: 0.0)
+    for _ in range(3):
+        display.download(event(Kind.RETRY, message="hub: the connection broke"))
+    assert paper.text == "  hub: the connection broke; going on from 3.1 GB\n"
+
+
+def test_a_stage_line_drops_its_time_rather_than_wrap() -> None:
+    terminal = plain_terminal(Paper())
+    short = StageEvent("smoke", StageStatus.DONE, "ok", 3.0)
+    long = StageEvent("smoke", StageStatus.DONE, "x" * 66, 3.0)
+    assert stage_line(terminal, short).endswith("(3.0 s)")
+    assert not stage_line(terminal, long).endswith("s)")
+
+
+def checked_against_snapshot(name: str, text: str) -> None:
+    """Compare with the snapshot; a missing one is written and fails, so that it is looked at."""
+    path = SNAPSHOTS / f"{name}.txt"
+    if not path.exists():
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text + "\n")
+        pytest.fail(f"{path.name} was missing and is written now: look at it")
+    assert text == path.read_text().rstrip("\n")
+
+
+@pytest.mark.real_runtime
+@pytest.mark.parametrize("columns", [80, 40])
+def test_an_install_over_a_bad_line_looks_as_recorded(slow: Program, columns: int) -> None:
+    screen = Screen(slow, *INSTALL, columns=columns)
+    text = screen.finish()
+    assert screen.process.returncode == 0, text
+    assert max(map(len, text.splitlines())) <= columns
+    if columns == 80:
+        checked_against_snapshot("install-80", masked(text))
+
+
+def test_a_running_download_is_a_bar_with_rate_and_time(slow: Program) -> None:
+    screen = Screen(slow, "download", VARIANT)
+    text = screen.until(lambda shown: "% |" in shown and "to go" in shown)
+    bar = next(line for line in text.splitlines() if "% |" in line)
+    assert re.search(r"\d+% \|.{10,}\| .*/s · .* to go", bar)
+    assert len(bar) < 80
+    screen.process.send_signal(signal.SIGINT)
+    ended = screen.finish()
+    assert screen.process.returncode == 130
+    assert "% |" not in ended
+    assert "stopped:" in ended
+
+
+def test_a_shrunken_terminal_breaks_nothing(slow: Program) -> None:
+    import fcntl
+    import struct
+    import termios
+
+    screen = Screen(slow, "download", VARIANT)
+    screen.until(lambda shown: "% |" in shown)
+    size = struct.pack("HHHH", 50, 30, 0, 0)
+    fcntl.ioctl(screen._leader, termios.TIOCSWINSZ, size)
+    screen.process.send_signal(signal.SIGWINCH)
+    screen.finish()
+    assert screen.process.returncode == 0
+
+
+def test_a_suspended_download_goes_on(slow: Program) -> None:
+    screen = Screen(slow, "download", VARIANT)
+    screen.until(lambda shown: "% |" in shown)
+    screen.process.send_signal(signal.SIGSTOP)
+    time.sleep(1.0)
+    screen.process.send_signal(signal.SIGCONT)
+    screen.finish()
+    assert screen.process.returncode == 0
+
+
+def test_ascii_and_no_colour_where_that_is_all_there_is(slow: Program) -> None:
+    screen = Screen(
+        slow, "download", VARIANT, LC_ALL="C", PYTHONUTF8="0", PYTHONCOERCECLOCALE="0", NO_COLOR="1"
+    )
+    screen.finish()
+    assert screen.raw.isascii()
+    assert re.search(rb"\x1b\[[0-9;]*m", screen.raw) is None
+
+
+def test_a_dumb_terminal_gets_no_escape_sequences(slow: Program) -> None:
+    screen = Screen(slow, "download", VARIANT, TERM="dumb")
+    screen.finish()
+    assert b"\x1b" not in screen.raw
+
+
+def test_the_question_takes_a_no(slow: Program) -> None:
+    screen = Screen(slow, "install", VARIANT, "--runtime", "embedded")
+    screen.until(lambda shown: "Go on? [Y/n]" in shown)
+    screen.type("n\n")
+    text = screen.finish()
+    assert screen.process.returncode == 1
+    assert "Nothing was installed" in text
+
+
+@pytest.mark.parametrize("command", [("check",), ("recommend",), ("explain", "e4b"), ("list",)])
+@pytest.mark.parametrize("columns", [80, 40])
+def test_reports_stay_within_the_terminal(
+    program: Program, command: tuple[str, ...], columns: int
+) -> None:
+    screen = Screen(program, *command, columns=columns, HF_HUB_OFFLINE="1")
+    screen.finish()
+    for line in re.sub(rb"\x1b\[[0-9;?]*[A-Za-z]", b"", screen.raw).decode().splitlines():
+        # A path or a command may be longer: it is there to be copied.
+        words = line.split()
+        assert len(line) <= columns or any(len(word) > columns - 28 for word in words), line
+
+
+def test_something_stands_there_at_once(program: Program) -> None:
+    def first(*arguments: str) -> float:
+        begin = time.perf_counter()
+        screen = Screen(program, *arguments)
+        while not screen.raw:
+            screen.read(0.01)
+        elapsed = time.perf_counter() - begin
+        screen.process.kill()
+        screen.finish()
+        return elapsed
+
+    # What the interpreter itself and click cost on this machine, now, is the measure of 100 ms.
+    help_page = min(first("--help") for _ in range(5))
+    install = min(first("install", "--dry-run") for _ in range(5))
+    assert install < max(0.1, 2.5 * help_page)
+
+
+def test_json_progress_is_stable(slow: Program) -> None:
+    finished = slow("download", VARIANT, "--progress", "json", "--json")
+    fields = {
+        "time", "event", "file", "bytes", "total", "rate", "eta", "connections", "retries",
+        "seconds", "message",
+    }  # fmt: skip
+    events = [json.loads(line) for line in finished.stderr.splitlines()]
+    assert all(set(e) == fields for e in events if "bytes" in e)
+    assert [e["event"] for e in events if "bytes" in e][-1] == "done"
+    assert any(e["event"] == "retry" and e["message"] for e in events)
