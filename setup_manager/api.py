@@ -369,7 +369,9 @@ def _installation(session: Session, result: installing.InstallResult) -> Install
     model, plan, smoke = result.installed, result.plan, result.smoke
     if model is None or plan is None or smoke is None:
         raise TypeError("an installation without an error has all of its parts")
-    known_as = next(known for known in model.registrations if known.runtime == plan.runtime.name)
+    known_as = model.registration(plan.runtime.name)
+    if known_as is None:
+        raise TypeError("an installation without an error is registered")
     commands = start_commands(session, model, known_as, "gemma-setup")
     return Installation(model, model.weights.path, plan, smoke, commands, tuple(result.stages))
 

@@ -99,14 +99,20 @@ class InstalledModel:
         """Find the first file of a role."""
         return next((file for file in self.files if file.artifact.role is role), None)
 
+    def registration(self, runtime: str, name: str | None = None) -> Registration | None:
+        """Find the latest registration with a runtime, or the one of a name."""
+        found = (r for r in reversed(self.registrations) if r.runtime == runtime)
+        return next((r for r in found if name in {None, r.name}), None)
+
     def with_registration(self, registration: Registration) -> InstalledModel:
-        """Record a registration in place of an earlier one with the same runtime."""
-        others = tuple(r for r in self.registrations if r.runtime != registration.runtime)
+        """Record a registration in place of an earlier one of that name with that runtime."""
+        others = self.without_registration(registration).registrations
         return replace(self, registrations=(*others, registration))
 
-    def without_registration(self, runtime: str) -> InstalledModel:
-        """Forget the registration with a runtime."""
-        kept = tuple(r for r in self.registrations if r.runtime != runtime)
+    def without_registration(self, registration: Registration) -> InstalledModel:
+        """Forget what a runtime called the model by one name."""
+        gone = (registration.runtime, registration.name)
+        kept = tuple(r for r in self.registrations if (r.runtime, r.name) != gone)
         return replace(self, registrations=kept)
 
 

@@ -43,7 +43,7 @@ from setup_manager.workflow.events import StageEvent, StageStatus
 from setup_manager.workflow.planning import Planning, settings_for
 from setup_manager.workflow.recommend import recommend_models
 from setup_manager.workflow.record import recorded
-from setup_manager.workflow.register import OllamaWay, RegisterResult, register
+from setup_manager.workflow.register import OllamaWay, RegisterResult, is_in_ollama, register
 from setup_manager.workflow.runtimes import (
     ChosenRuntime,
     choose_runtime,
@@ -301,8 +301,9 @@ class _Installation:
     def _download(self, plan: InstallPlan) -> None:
         with self._stage("download") as stage:
             if self._pulled(plan.runtime):
-                model = plan.subject.model
-                self.result.installed = self._session.inventory.record_start(model, {})
+                model, inventory = plan.subject.model, self._session.inventory
+                known = inventory.find(model.name)
+                self.result.installed = known or inventory.record_start(model, {})
                 stage.end("left to Ollama", {}, skipped=True)
                 return
             result = download(
@@ -321,6 +322,7 @@ class _Installation:
                 plan.runtime.status,
                 plan.settings,
                 self._request.ollama,
+                exact=self._request.planning.context is not None,
             )
             self.result.installed = result.model
             stage.end(_register_detail(result), result.document(), skipped=result.already)
@@ -399,13 +401,15 @@ def _plan_files(
 ) -> DownloadPlan:
     if runtime.name == "ollama" and way.pull:
         return DownloadPlan((), extra_bytes=subject.model.size_bytes)
-    copied = _copied_bytes(runtime, subject, way)
+    copied = _copied_bytes(session, runtime, subject, way)
     return plan_download(session, subject.model, copied_bytes=copied)
 
 
-def _copied_bytes(runtime: ChosenRuntime, subject: Subject, way: OllamaWay) -> int:
+def _copied_bytes(
+    session: Session, runtime: ChosenRuntime, subject: Subject, way: OllamaWay
+) -> int:
     """What the runtime will write beside the downloaded files, at its peak."""
-    if runtime.name != "ollama" or way.link:
+    if runtime.name != "ollama" or way.link or is_in_ollama(session, subject.model, way.name):
         return 0
     size = sum(artifact.size_bytes for artifact in subject.model.weights)
     return ollama_copies_bytes(runtime.status.version, size).peak_bytes

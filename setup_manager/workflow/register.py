@@ -7,15 +7,22 @@ before, so that a registration that was cut off is known as ours and gone throug
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from setup_manager.catalog.artifact import Model
 from setup_manager.errors import RegistrationFailedError
 from setup_manager.fit.settings import Settings
 from setup_manager.runtimes import llama_cpp, ollama
 from setup_manager.runtimes.base import RuntimeStatus
-from setup_manager.runtimes.ollama.registration import RegisterProgress
+from setup_manager.runtimes.http import LocalClient
+from setup_manager.runtimes.ollama.registration import (
+    RegisterProgress,
+    find_store,
+    missing_blobs,
+    start_parameters,
+)
 from setup_manager.runtimes.ollama.server import find_model
 from setup_manager.runtimes.options import start_options
 from setup_manager.runtimes.presets import Preset, preset_name
@@ -72,6 +79,8 @@ def register(
     runtime: RuntimeStatus,
     settings: Settings,
     way: OllamaWay | None = None,
+    *,
+    exact: bool = False,
 ) -> RegisterResult:
     """Make a runtime know a model.
 
@@ -81,39 +90,57 @@ def register(
         runtime: What is to know it.
         settings: How it is to be started.
         way: How it gets into Ollama.
+        exact: Whether the settings were asked for: a registration with others is made anew.
 
     Raises:
         RegistrationFailedError: If the runtime does not take it, or the name is taken.
     """
-    before = next((r for r in model.registrations if r.runtime == runtime.name), None)
     steps = {
         "llama.cpp": lambda: _register_preset(session, model, runtime, settings),
         "ollama": lambda: _register_ollama(
-            session, model, runtime, settings, way or OllamaWay(), before
+            session, model, runtime, settings, way or OllamaWay(), exact=exact
         ),
         "embedded": lambda: Registration("embedded", model.name),
     }
     made = steps[runtime.name]()
-    current = model.with_registration(made)
+    # Read again: an older registration may have been taken out on the way.
+    current = (session.inventory.find(model.name) or model).with_registration(made)
     session.inventory.save(current)
-    return RegisterResult(current, made, already=made == before)
+    return RegisterResult(current, made, already=made in model.registrations)
 
 
 def _register_preset(
     session: Session, model: InstalledModel, runtime: RuntimeStatus, settings: Settings
 ) -> Registration:
     """Write a section of the preset file; the hub cache itself is known to llama.cpp already."""
-    name = preset_name(model.variant, model.repository, model.quantization)
     files = model_files(model, with_drafter=settings.drafter)
-    flags = llama_cpp.help_flags(Path(runtime.path))
-    session.presets.put(Preset(name, files, start_options(settings)), flags)
+    name = _preset_name(session, model)
     details = {
         "preset_file": str(session.presets.path),
         "program": runtime.path,
         "hub_cache": session.paths.models is None
         and session.layout.leads_to(model.weights.artifact),
     }
-    return Registration("llama.cpp", name, details)
+    made = Registration("llama.cpp", name, details)
+    if model.registration("llama.cpp", name) is None and name in session.presets.names():
+        raise RegistrationFailedError(
+            f"The preset file has a section {name} that this tool did not write.",
+            context=(str(session.presets.path),),
+            hint="Give that section another name, or take it out.",
+        )
+    session.inventory.save(model.with_registration(made))
+    flags = llama_cpp.help_flags(Path(runtime.path))
+    session.presets.put(Preset(name, files, start_options(settings)), flags)
+    return made
+
+
+def _preset_name(session: Session, model: InstalledModel) -> str:
+    """Name a model's section; two repositories of one name are told apart by their owners."""
+    name = preset_name(model.variant, model.repository, model.quantization)
+    others = (other for other in session.inventory.models() if other.name != model.name)
+    if any(other.registration("llama.cpp", name) for other in others):
+        return preset_name(None, model.repository.replace("/", "-"), model.quantization)
+    return name
 
 
 def _register_ollama(
@@ -122,39 +149,86 @@ def _register_ollama(
     runtime: RuntimeStatus,
     settings: Settings,
     way: OllamaWay,
-    before: Registration | None,
+    *,
+    exact: bool,
 ) -> Registration:
     name = way.name or ollama.registered_name(model.variant, model.repository, model.quantization)
-    known = _recorded(before) if before and before.name == name else None
-    if known is None:
-        known = ollama.Registration(name, "", "")
-        _refuse_taken(runtime, name)
-        session.inventory.save(model.with_registration(_kept(name, known, runtime)))
     client = ollama.connect(runtime.endpoint)
-    if way.pull:
+    pulled = way.pull or not model.files
+    request = ollama.OllamaRequest(
+        name=name,
+        files=() if pulled else _blob_files(model, settings),
+        options=start_options(settings),
+        stores=_stores(session),
+    )
+    asked = _asked(request)
+    before = model.registration("ollama", name)
+    if before is not None and _is_stale(before, asked, way, exact=exact):
+        unregister(session, model, before)
+        model, before = model.without_registration(before), None
+    known = _recorded(before) if before else None
+    if known is None:
+        _refuse_taken(client, name)
+        known = ollama.Registration(name, "", "", linked=missing_blobs(client, request.files))
+        begun = _kept(name, known, runtime, asked)
+        session.inventory.save(model.with_registration(begun))
+    if pulled:
         # The hub's tag has no word for trained weights: they are in a repository of their own.
         source = f"hf.co/{model.repository}:{model.quantization.removeprefix('QAT-')}"
         made = ollama.pull(client, name, source, known=known, observer=_told(session))
     else:
-        request = ollama.OllamaRequest(
-            name=name,
-            files=_blob_files(model, settings),
-            options=start_options(settings),
-            stores=ollama.store_candidates(session.environment, session.home or Path("/")),
-            known=known,
-        )
         put = ollama.register_by_link if way.link else ollama.register
-        made = put(client, request, _told(session))
-    return _kept(name, made, runtime)
+        made = put(client, replace(request, known=known), _told(session))
+    if before is not None and made == known:
+        asked = before.details.get("asked", asked)
+    return _kept(name, made, runtime, asked)
 
 
-def _refuse_taken(runtime: RuntimeStatus, name: str) -> None:
+def _stores(session: Session) -> tuple[Path, ...]:
+    return ollama.store_candidates(session.environment, session.home or Path("/"))
+
+
+def _asked(request: ollama.OllamaRequest) -> dict[str, Any]:
+    """Say what a registration was made of, to tell one that is out of date."""
+    return {
+        "files": [file.sha256 for file in request.files],
+        "parameters": start_parameters(request.options),
+    }
+
+
+def _is_stale(before: Registration, asked: dict[str, Any], way: OllamaWay, *, exact: bool) -> bool:
+    """Whether a registration has other files, other settings or another form than asked for now.
+
+    Settings that nobody asked for follow the free memory, and are no reason to do it all again.
+    """
+    made_of = before.details.get("asked", asked)
+    form = "link" if way.link else "pull" if way.pull else before.details["way"]
+    other_files = made_of["files"] != asked["files"]
+    other_settings = exact and made_of["parameters"] != asked["parameters"]
+    finished = bool(before.details["digest"])
+    return finished and (other_files or other_settings or before.details["way"] != form)
+
+
+def is_in_ollama(session: Session, model: Model, name: str | None) -> bool:
+    """Whether a model is registered with Ollama as recorded, so that nothing will be copied."""
+    known = session.inventory.find(model.name)
+    name = name or ollama.registered_name(
+        model.variant, model.weights[0].repository, model.quantization
+    )
+    registration = known.registration("ollama", name) if known else None
+    if registration is None or not registration.details.get("digest"):
+        return False
+    files = registration.details.get("asked", {}).get("files", ())
+    return all(artifact.sha256 in files for artifact in model.weights)
+
+
+def _refuse_taken(client: LocalClient, name: str) -> None:
     """Refuse a name that Ollama knows and we never used, before it is written down as ours.
 
     Raises:
         RegistrationFailedError: If it is taken.
     """
-    taken = find_model(ollama.connect(runtime.endpoint), name)
+    taken = find_model(client, name)
     if taken is not None:
         raise RegistrationFailedError(
             f"Ollama already has a model called {name}, and it is not one that this tool put "
@@ -175,16 +249,19 @@ def _blob_files(model: InstalledModel, settings: Settings) -> tuple[ollama.BlobF
     )
 
 
-def _kept(name: str, made: ollama.Registration, runtime: RuntimeStatus) -> Registration:
+def _kept(
+    name: str, made: ollama.Registration, runtime: RuntimeStatus, asked: dict[str, Any]
+) -> Registration:
     # As JSON gives it back, so that what was kept can be compared with what is.
-    details = {**asdict(made), "linked": list(made.linked), "endpoint": runtime.endpoint}
+    details = {**asdict(made), "linked": list(made.linked)}
+    details |= {"endpoint": runtime.endpoint, "asked": asked}
     return Registration("ollama", name, details)
 
 
 def _recorded(kept: Registration) -> ollama.Registration:
     """Read what was kept of a registration."""
-    details = dict(kept.details)
-    details.pop("endpoint", None)
+    beside = {"endpoint", "asked"}
+    details = {key: value for key, value in kept.details.items() if key not in beside}
     return ollama.Registration(**{**details, "linked": tuple(details.get("linked", ()))})
 
 
@@ -211,6 +288,10 @@ def unregister(session: Session, model: InstalledModel, registration: Registrati
         there = session.presets.remove(registration.name)
     elif registration.runtime == "ollama":
         client = ollama.connect(str(registration.details.get("endpoint", "")))
-        there = ollama.unregister(client, _recorded(registration))
-    session.inventory.save(model.without_registration(registration.runtime))
+        recorded = _recorded(registration)
+        if not recorded.digest:  # cut off: where its blobs went was not written down yet
+            store = find_store(client, _stores(session)) if recorded.linked else None
+            recorded = replace(recorded, store=str(store or ""))
+        there = ollama.unregister(client, recorded)
+    session.inventory.save(model.without_registration(registration))
     return there

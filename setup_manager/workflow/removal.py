@@ -80,7 +80,7 @@ def remove(session: Session, plan: RemovePlan) -> int:
     model = plan.model
     for registration in plan.registrations:
         unregister(session, model, registration)
-        model = model.without_registration(registration.runtime)
+        model = model.without_registration(registration)
     freed = 0
     for file in plan.files:
         layout = layout_of(file)

@@ -70,7 +70,17 @@ def installed(session: Session, name: str) -> InstalledModel:
 
 
 def model_files(model: InstalledModel, *, with_drafter: bool = False) -> ModelFiles:
-    """Name the files that a runtime is started with."""
+    """Name the files that a runtime is started with.
+
+    Raises:
+        UsageError: If there are none, since Ollama fetched the model by itself.
+    """
+    if not model.files:
+        raise UsageError(
+            f"{model.name} is in Ollama only: there is no file of it that another runtime can use.",
+            code="not-installed",
+            hint=f"Run `gemma-setup download {model.name}`, or use --runtime ollama.",
+        )
     projector = model.file(Role.PROJECTOR)
     drafter = model.file(Role.DRAFTER) if with_drafter else None
     return ModelFiles(
@@ -118,9 +128,8 @@ def smoke(
     )
     watch = _watch(session)
     if runtime.name == "ollama":
-        registered = next(r.name for r in model.registrations if r.runtime == "ollama")
-        client = LocalClient(runtime.endpoint)
-        report = run_smoke_ollama(client, registered, request, watch, session.observer.smoke)
+        client, known_as = LocalClient(runtime.endpoint), _registered_name(model)
+        report = run_smoke_ollama(client, known_as, request, watch, session.observer.smoke)
     else:
         files = model_files(model, with_drafter=trial.with_drafter)
         if not trial.image:
@@ -134,6 +143,17 @@ def smoke(
     if report.passed and plain is not None and measured > 0:
         session.measurements.add(Measurement(model.name, tried, plain.tokens_per_second, measured))
     return report
+
+
+def _registered_name(model: InstalledModel) -> str:
+    registration = model.registration("ollama")
+    if registration is None:
+        raise UsageError(
+            f"Ollama does not know {model.name} by this tool.",
+            code="not-registered",
+            hint=f"Run `gemma-setup register {model.name} --runtime ollama` first.",
+        )
+    return registration.name
 
 
 def _require_companions(model: InstalledModel, trial: Trial) -> None:

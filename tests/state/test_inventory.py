@@ -57,13 +57,22 @@ def test_registrations_survive_another_download(inventory: Inventory, tmp_path: 
     assert again.registrations == (Registration("ollama", "gemma-4-e4b", {"a": 1}),)
 
 
-def test_a_runtime_has_one_registration_a_model(inventory: Inventory, tmp_path: Path) -> None:
+def test_a_runtime_may_know_a_model_by_several_names_and_each_once(
+    inventory: Inventory, tmp_path: Path
+) -> None:
     entry = record(inventory, tmp_path)
-    twice = entry.with_registration(Registration("ollama", "old")).with_registration(
-        Registration("ollama", "new")
-    )
-    assert [registration.name for registration in twice.registrations] == ["new"]
-    assert not twice.without_registration("ollama").registrations
+    for registration in (
+        Registration("ollama", "first"),
+        Registration("ollama", "second"),
+        Registration("ollama", "first", {"a": 1}),
+    ):
+        entry = entry.with_registration(registration)
+    assert [known.name for known in entry.registrations] == ["second", "first"]
+    assert entry.registration("ollama") == Registration("ollama", "first", {"a": 1})
+    assert entry.registration("ollama", "second") == Registration("ollama", "second")
+    assert entry.registration("llama.cpp") is None
+    left = entry.without_registration(Registration("ollama", "first"))
+    assert [known.name for known in left.registrations] == ["second"]
 
 
 @pytest.mark.parametrize("change", ["gone", "shorter"])

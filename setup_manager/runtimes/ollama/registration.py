@@ -221,13 +221,13 @@ def unregister(client: LocalClient, registration: Registration) -> bool:
 
     Returns:
         Whether it was there. A model of that name with another digest is somebody else's and
-        stays.
+        stays; one that was begun and has no digest yet is ours by its name, which was free then.
 
     Raises:
         RegistrationFailedError: If Ollama refuses.
     """
     model = find_model(client, registration.name)
-    ours = model is not None and model.digest == registration.digest
+    ours = model is not None and registration.digest in {"", model.digest}
     if ours:
         _delete(client, registration.name)
         if find_model(client, registration.name) is not None:
@@ -235,6 +235,11 @@ def unregister(client: LocalClient, registration: Registration) -> bool:
     if registration.store:
         _drop_unused(client, Path(registration.store), registration.linked)
     return ours
+
+
+def missing_blobs(client: LocalClient, files: Sequence[BlobFile]) -> tuple[str, ...]:
+    """Return the digests, hexadecimal, of the files that the server does not have."""
+    return tuple(file.sha256 for file in files if not _has_blob(client, file.digest))
 
 
 def find_store(client: LocalClient, candidates: Sequence[Path]) -> Path | None:
