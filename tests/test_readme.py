@@ -128,3 +128,19 @@ def test_the_python_example_runs(stand_in: Program) -> None:
     )
     assert finished.returncode == 0, finished.stderr
     assert "Paris" in finished.stdout
+
+
+@pytest.mark.real_runtime
+def test_the_openai_style_request_works_as_printed(stand_in: Program) -> None:
+    (example,) = re.findall(r"```python\n(import json.*?)```", README, re.DOTALL)
+    server = stand_in.start("serve", "e4b", "--runtime", "embedded")
+    assert server.stderr is not None
+    try:
+        line = next(line for line in server.stderr if "is ready at" in line)
+        endpoint = next(word for word in line.split() if word.startswith("http"))
+        code = example.replace("http://127.0.0.1:8080", endpoint)
+        finished = subprocess.run([stand_in.argv()[0], "-c", code], capture_output=True, text=True)
+    finally:
+        server.terminate()
+        server.communicate(timeout=20)
+    assert "Rome" in finished.stdout, finished.stderr

@@ -31,8 +31,8 @@ def command(shell: Shell, storage: StorageOptions, runtime: str) -> Outcome:
     from setup_manager.workflow.rehearse import rehearse
 
     shell.note(
-        "A rehearsal: a tiny Gemma 4 from a hub on this machine, whose line resets twice, falls\n"
-        "silent once and is overloaded once. Everything else is the real thing."
+        "A rehearsal: a tiny Gemma 4 from a hub on this machine, whose line resets\n"
+        "twice, falls silent once and is overloaded once. The rest is the real thing."
     )
     result = rehearse(shell.open_session(storage), runtime)
     return Outcome(result.document(), _text(shell, result), result.install.error)
