@@ -84,6 +84,14 @@ class AssetLayout:
         """Return the path: an archive is its own name."""
         return self.places(artifact).visible
 
+    def partials(self) -> tuple[Path, ...]:
+        """List the archives that have not come whole."""
+        return tuple(sorted(self.root.glob("*.gemma-setup.partial")))
+
+    def lock_of(self, partial: Path) -> Path:
+        """Return what whoever fetches an archive holds."""
+        return partial.with_name(f"{partial.name}.lock")
+
 
 @dataclass(frozen=True, slots=True)
 class LlamaBuilds:
@@ -94,6 +102,11 @@ class LlamaBuilds:
     """
 
     root: Path
+
+    @property
+    def archives(self) -> AssetLayout:
+        """Where archives lie while they come."""
+        return AssetLayout(self.root / ".archives")
 
     def installed(self) -> tuple[InstalledBuild, ...]:
         """List the builds, the current one first, then the newest."""
@@ -217,7 +230,7 @@ def install(
     Raises:
         SetupError: As the download engine and `LlamaBuilds.add` raise.
     """
-    layout = AssetLayout(builds.root / ".archives")
+    layout = builds.archives
     jobs = [_job(build.tag, asset) for asset in build.assets]
     fetch(jobs, layout, options, observer, network, cancel)
     paths = [layout.places(job.artifact).content for job in jobs]

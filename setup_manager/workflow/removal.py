@@ -112,7 +112,7 @@ class Litter:
 def find_litter(session: Session) -> tuple[Litter, ...]:
     """List partial downloads and what interrupted work of this tool left."""
     litter = []
-    for layout in _layouts(session):
+    for layout in (*_layouts(session), session.builds.archives):
         for partial in layout.partials():
             journal = partial.with_name(f"{partial.name}.journal")
             size = _allocated(partial) + _allocated(journal)

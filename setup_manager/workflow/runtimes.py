@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from setup_manager.errors import RuntimeMissingError
+from setup_manager.errors import DownloadFailedError, RuntimeMissingError
 from setup_manager.runtimes import embedded, llama_cpp
 from setup_manager.runtimes.base import RuntimeStatus, ServerRuntime
 from setup_manager.runtimes.llama_builds import InstalledBuild, fetch_releases, install
@@ -121,9 +121,14 @@ def offered_build(session: Session, backend: str | None = None) -> Build:
     """Find the official build of llama.cpp for this machine.
 
     Raises:
-        DownloadFailedError: If the list of releases cannot be had.
+        DownloadFailedError: If the list of releases cannot be had, or no socket may be opened.
         RuntimeMissingError: If there is no build for this machine.
     """
+    if session.hub.offline:
+        raise DownloadFailedError(
+            "The official build of llama.cpp cannot be fetched offline.",
+            hint="Unset HF_HUB_OFFLINE, or install llama.cpp in another way.",
+        )
     releases = fetch_releases(session.network, session.releases_url)
     return choose_build(releases, session.machine, backend)
 
