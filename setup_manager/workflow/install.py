@@ -9,11 +9,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from setup_manager.download import engine
 from setup_manager.download.plan import DownloadPlan
 from setup_manager.errors import (
+    InsufficientDiskError,
     InsufficientMemoryError,
     InterruptedByUserError,
     RuntimeMissingError,
@@ -40,10 +42,17 @@ from setup_manager.workflow.download import (
     plan_download,
 )
 from setup_manager.workflow.events import StageEvent, StageStatus
+from setup_manager.workflow.folders import device_of
 from setup_manager.workflow.planning import Planning, settings_for
 from setup_manager.workflow.recommend import recommend_models
 from setup_manager.workflow.record import recorded
-from setup_manager.workflow.register import OllamaWay, RegisterResult, is_in_ollama, register
+from setup_manager.workflow.register import (
+    OllamaWay,
+    RegisterResult,
+    is_in_ollama,
+    ollama_store,
+    register,
+)
 from setup_manager.workflow.runtimes import (
     ChosenRuntime,
     choose_runtime,
@@ -295,7 +304,7 @@ class _Installation:
             detail = f"{format_size(fetch)} to fetch" if fetch else "nothing to fetch"
             stage.end(f"{subject.name}, {detail}, {runtime.name}", plan.document())
             _refuse_unfit(plan, checked)
-            check_disk(self._session, plan.download)
+            _check_disks(self._session, plan.download)
         return plan
 
     def _download(self, plan: InstallPlan) -> None:
@@ -306,9 +315,8 @@ class _Installation:
                 self.result.installed = known or inventory.record_start(model, {})
                 stage.end("left to Ollama", {}, skipped=True)
                 return
-            result = download(
-                self._session, plan.subject.model, copied_bytes=plan.download.extra_bytes
-            )
+            copied = plan.download.extra_bytes if _shares_disk(self._session) else 0
+            result = download(self._session, plan.subject.model, copied_bytes=copied)
             self.result.installed = self._session.inventory.find(plan.subject.model.name)
             already = result.fetched_bytes == 0
             stage.end(_download_detail(result), result.document(), skipped=already)
@@ -413,6 +421,33 @@ def _copied_bytes(
         return 0
     size = sum(artifact.size_bytes for artifact in subject.model.weights)
     return ollama_copies_bytes(runtime.status.version, size).peak_bytes
+
+
+def _check_disks(session: Session, planned: DownloadPlan) -> None:
+    """Refuse a plan without room for the files, or for copies in a store on another disk.
+
+    Raises:
+        InsufficientDiskError: With what is needed and what is free, and where.
+    """
+    if _shares_disk(session):
+        check_disk(session, planned)
+        return
+    check_disk(session, replace(planned, extra_bytes=0))
+    store = ollama_store(session)
+    try:
+        copies = DownloadPlan((), extra_bytes=planned.extra_bytes)
+        engine.check_disk(copies, store, session.downloading)
+    except InsufficientDiskError as error:
+        raise InsufficientDiskError(
+            "There is not enough room on the disk of Ollama's store.",
+            context=[str(store), *error.context],
+            hint="Free room there, or move the store (OLLAMA_MODELS for Ollama's server).",
+        ) from error
+
+
+def _shares_disk(session: Session) -> bool:
+    """Whether what Ollama copies takes room on the disk that the files go to."""
+    return device_of(ollama_store(session)) == device_of(session.paths.download_root)
 
 
 def _refuse_unready(checked: CheckResult) -> None:

@@ -188,6 +188,11 @@ def _stores(session: Session) -> tuple[Path, ...]:
     return ollama.store_candidates(session.environment, session.home or Path("/"))
 
 
+def ollama_store(session: Session) -> Path:
+    """Return where the store of a local Ollama most likely is."""
+    return next(iter(_stores(session)), session.paths.ollama_models.path)
+
+
 def _asked(request: ollama.OllamaRequest) -> dict[str, Any]:
     """Say what a registration was made of, to tell one that is out of date."""
     return {

@@ -119,23 +119,43 @@ def test_install_with_the_real_ollama_ends_with_an_answer(at_hub: Program) -> No
     assert stages["smoke"]["runtime"] == "ollama"
 
 
-def test_without_room_for_ollamas_copies_nothing_is_begun(ollama: Program, tmp_path: Path) -> None:
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk on which the file of 1.5 MB fits, but its copies of 4.4 MB do not."""
     folder = tmp_path / "disk"
     folder.mkdir()
-    # 67 MB stay free by rule; the file of 1.5 MB would fit, its copies of 4.4 MB would not.
-    size = 64 * 1024**2 + 3 * 1000**2
+    size = 64 * 1024**2 + 3 * 1000**2  # 67 MB stay free by rule
     options = ["mount", "-t", "tmpfs", "-o", f"size={size}", "none", str(folder)]
     if subprocess.run(options, capture_output=True).returncode != 0:
         pytest.skip("needs the right to mount")
-    try:
-        plain = ollama("download", VARIANT, "-n", "--json", "--models-dir", str(folder))
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+@pytest.mark.parametrize("files_too", [True, False])
+def test_without_room_for_ollamas_copies_nothing_is_begun(
+    at_hub: Program, small_disk: Path, *, files_too: bool
+) -> None:
+    store = small_disk / "store"
+    folder = small_disk / "files" if files_too else at_hub.home / "files"
+    with ollama_standin(store) as endpoint:
+        environment = {"OLLAMA_HOST": endpoint, "OLLAMA_MODELS": str(store)}
+        beside = Program(at_hub.home, {**at_hub.environment, **environment})
+        plain = beside("download", VARIANT, "-n", "--json", "--models-dir", str(folder))
         install = ("install", VARIANT, "--yes", "--json", "--runtime", "ollama")
-        finished = ollama(*install, "--models-dir", str(folder))
-    finally:
-        subprocess.run(["umount", str(folder)], check=True)
+        finished = beside(*install, "--models-dir", str(folder))
     assert plain.code == 0
     assert finished.code == 10
     assert "runtime's copy" in " ".join(finished.document["errors"][0]["context"])
+    assert not any(folder.rglob("*.gguf"))
+
+
+def test_a_store_on_another_disk_takes_no_room_beside_the_files(
+    ollama: Program, small_disk: Path
+) -> None:
+    install = ("install", VARIANT, "-n", "--json", "--runtime", "ollama")
+    finished = ollama(*install, "--models-dir", str(small_disk / "files"))
+    assert finished.code == 0, finished.stdout
 
 
 @pytest.fixture
