@@ -82,7 +82,8 @@ def bare(at_hub: Program, tmp_path: Path) -> Iterator[Program]:
     shadow.mkdir()
     (shadow / "xllamacpp.py").write_text("")
     folders = at_hub.environment["PATH"].split(":")
-    without = [folder for folder in folders if not (Path(folder) / "llama-server").exists()]
+    engines = ("llama-server", "ollama")
+    without = [f for f in folders if not any((Path(f) / engine).exists() for engine in engines)]
     names = [f"llama-b9999-bin-ubuntu-{kind}x64.tar.gz" for kind in ("", "vulkan-")]
     with release_server("b9999", dict.fromkeys(names, build_archive("b9999"))) as releases:
         environment = {
