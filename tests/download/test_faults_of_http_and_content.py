@@ -462,7 +462,7 @@ def test_a_mirror_never_gets_the_hubs_token(make_rig: MakeRig) -> None:
 def test_a_damaged_chunk_is_fetched_from_the_other_mirror_first(make_rig: MakeRig) -> None:
     with LoopbackHub({REPOSITORY: {PATH: DATA}}) as mirror:
         rig = make_rig([f.FlippedBit(2 * CHUNK)])
-        quick = replace(rig.options, connections=1)
+        quick = replace(rig.options, connections=1, patience_seconds=20.0)
         rig.options = quick
         rig.mirrors = (mirror.endpoint,)
         mirror.faults = (f.first(40, f.status(503)),)
