@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from setup_manager.download.store import FileBusyError, FileClaim
-from setup_manager.errors import SetupError
+from setup_manager.errors import RuntimeMissingError, SetupError
 from setup_manager.hub.layout import HubCacheLayout, PlainFolderLayout
 from setup_manager.state.inventory import InstalledFile, InstalledModel, Registration
 from setup_manager.units import format_size
@@ -68,18 +68,28 @@ def plan_removal(session: Session, model: InstalledModel) -> RemovePlan:
     return RemovePlan(model, model.registrations, tuple(files), tuple(kept))
 
 
-def remove(session: Session, plan: RemovePlan) -> int:
+def remove(session: Session, plan: RemovePlan, *, forget: bool = False) -> int:
     """Carry out a removal; can be run again after any interruption.
+
+    Args:
+        session: What to work with.
+        plan: What is to go.
+        forget: Go on without a runtime that does not answer, e.g. because it was uninstalled.
 
     Returns:
         Bytes that became free.
 
     Raises:
+        RuntimeMissingError: If a runtime does not answer and is not to be forgotten.
         SetupError: If a runtime refuses or a folder cannot be written.
     """
     model = plan.model
     for registration in plan.registrations:
-        unregister(session, model, registration)
+        try:
+            unregister(session, model, registration)
+        except RuntimeMissingError as error:
+            if not forget:
+                raise _without_runtime(error, registration) from error
         model = model.without_registration(registration)
     freed = 0
     for file in plan.files:
@@ -90,6 +100,14 @@ def remove(session: Session, plan: RemovePlan) -> int:
     history_of(session).forget(model.name)
     session.inventory.forget(model.name)
     return freed
+
+
+def _without_runtime(error: RuntimeMissingError, registration: Registration) -> RuntimeMissingError:
+    return RuntimeMissingError(
+        error.message,
+        context=(*error.context, f"{registration.name} is registered there; nothing was removed"),
+        hint=f"{error.hint} If {registration.runtime} is gone for good, add --forget.",
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,7 +104,10 @@ def test_remove_without_its_server_is_15_and_forgets_nothing(ollama: Program) ->
     finished = ollama("remove", VARIANT, "--yes", "--json")
     assert finished.code == 15
     assert "ollama serve" in finished.document["errors"][0]["hint"]
+    assert "--forget" in finished.document["errors"][0]["hint"]
     assert registered(ollama) == [NAME]
+    assert ollama("remove", VARIANT, "--yes", "--forget").code == 0
+    assert registered(ollama) == []
 
 
 @pytest.mark.real_runtime

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import click
+
 from setup_manager.cli.options import StorageOptions, WritingOptions, gemma_command, model_argument
 from setup_manager.cli.questions import ask_to_go_on, declined
 from setup_manager.cli.result import Outcome
@@ -21,7 +23,10 @@ if TYPE_CHECKING:
     examples=("gemma-setup remove e4b --dry-run", "gemma-setup remove e4b"),
 )
 @model_argument(installed=True)
-def command(shell: Shell, writing: WritingOptions, storage: StorageOptions, model: str) -> Outcome:
+@click.option("--forget", is_flag=True, help="Go on without a runtime that does not answer.")
+def command(
+    shell: Shell, writing: WritingOptions, storage: StorageOptions, model: str, *, forget: bool
+) -> Outcome:
     """Take MODEL out again, everywhere; what this tool did not put there stays."""
     from setup_manager.cli.models import recorded_model
     from setup_manager.workflow.removal import plan_removal, remove
@@ -33,7 +38,7 @@ def command(shell: Shell, writing: WritingOptions, storage: StorageOptions, mode
     shell.note(_text(plan))
     if not writing.yes and not ask_to_go_on(shell):
         raise declined()
-    freed = remove(session, plan)
+    freed = remove(session, plan, forget=forget)
     return Outcome(
         {**plan.document(), "freed_bytes": freed},
         f"{plan.model.name} is gone; {format_size(freed)} are free again.",
