@@ -11,10 +11,13 @@ import json
 import signal
 import sys
 import threading
+import time
 from collections.abc import Mapping
 from typing import Any
 
 from setup_manager.runtimes.options import StartOptions
+
+_LOG_SECONDS = 1.0
 
 
 def main(arguments: list[str]) -> int:
@@ -26,6 +29,8 @@ def main(arguments: list[str]) -> int:
         server = xllamacpp.Server(parameters(xllamacpp, parsed))
     except (RuntimeError, ValueError) as error:
         print(f"engine: {error}", file=sys.stderr, flush=True)  # noqa: T201 - this is a program
+        # The engine's log comes from a thread of its own, and its last lines say why.
+        time.sleep(_LOG_SECONDS)
         return 1
     # The engine is stopped by its destructor, so from now on a signal ends the wait and not the
     # process; while it loaded there was nothing to stop.
