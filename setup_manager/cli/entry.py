@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from setup_manager.cli.result import Outcome
 
 _BROKEN_PIPE_EXIT = 1
+_INTERRUPTED_EXIT = 130
 _COMPLETE_VARIABLE = "_GEMMA_SETUP_COMPLETE"
 """Set by the completion scripts; the name is the one that Click looks for."""
 
@@ -47,7 +48,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _write(arguments, invocation, result)
     except (BrokenPipeError, KeyboardInterrupt) as error:
         _silence_streams()
-        return 130 if isinstance(error, KeyboardInterrupt) else _BROKEN_PIPE_EXIT
+        interrupted_too = isinstance(error, KeyboardInterrupt)
+        return _INTERRUPTED_EXIT if interrupted_too else _BROKEN_PIPE_EXIT
 
 
 def _run(arguments: list[str], invocation: Invocation) -> Outcome | SetupError | None:
@@ -140,4 +142,10 @@ def _silence_streams() -> None:
 
 def run() -> None:
     """Be the program `gemma-setup`."""
-    sys.exit(main())
+    code = main()
+    if code == _INTERRUPTED_EXIT:
+        # Python ends by SIGINT instead of this code if the Ctrl-C fell into an `exec`, such as that
+        # of a dataclass being made, although the interrupt was caught (its `exit_sigint`). All that
+        # had to end has ended, and everything is written.
+        os._exit(code)
+    sys.exit(code)

@@ -64,7 +64,7 @@ def error_text(error: SetupError, terminal: Terminal) -> str:
     which is how logs are searched.
     """
     label = "stopped" if error.exit_code == _INTERRUPTED else "error"
-    style = "yellow" if error.exit_code == _INTERRUPTED else "red"
+    style = "magenta" if error.exit_code == _INTERRUPTED else "red"
     width = terminal.width if terminal.interactive else None
     paragraphs = [
         f"{label}: {error.message}",

@@ -43,6 +43,8 @@ _GREETINGS = {
     "download": "getting ready",
     "register": "getting ready",
 }
+_WHOLE_JOBS = {"install", "rehearse"}
+"""Commands that say how they go without a terminal too."""
 
 
 class Shell:
@@ -82,7 +84,10 @@ class Shell:
         quiet = options.quiet or options.as_json or options.no_progress
         if command in _GREETINGS and not quiet and options.progress == "auto":
             # What takes longer than a blink says so at once, before anything heavy is imported.
-            self.status.show(f"{self.terminal.mark('run')} {_GREETINGS[command]} ...")
+            words = f"{self.terminal.mark('run')} {_GREETINGS[command]} ..."
+            self.status.show(words)
+            if command in _WHOLE_JOBS and not self.terminal.interactive:
+                self.note(words)
 
     @property
     def program(self) -> str:
@@ -154,8 +159,13 @@ class Shell:
         """Tell a person something on the way; silent under --quiet and --json."""
         if self.options.quiet or self.options.as_json or self.options.progress == "json":
             return
+        from setup_manager.cli.result import folded
+
         self.status.clear()
-        print(self.terminal.plain(text), file=self.terminal.stderr, flush=True)
+        text = self.terminal.plain(text)
+        if self.terminal.interactive:
+            text = folded(text, self.terminal)
+        print(text, file=self.terminal.stderr, flush=True)
 
     def confirm(self, question: str) -> bool:
         """Ask a person yes or no; Enter means yes."""

@@ -10,17 +10,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TextIO
 
+# Only what can be read on white and on black alike: of the base colours, yellow and cyan fade on
+# white and blue on black.
 _STYLES = {
     "bold": "1",
     "dim": "2",
     "red": "31",
     "green": "32",
-    "yellow": "33",
-    "cyan": "36",
+    "magenta": "35",
 }
 _ASCII_MARKS = {"ok": "ok", "warn": "!!", "fail": "XX", "skip": "--", "run": ">>"}
 _UNICODE_MARKS = {"ok": "✓", "warn": "!", "fail": "✗", "skip": "–", "run": "▸"}
-_MARK_STYLES = {"ok": "green", "warn": "yellow", "fail": "red", "skip": "dim", "run": "cyan"}
+_MARK_STYLES = {"ok": "green", "warn": "magenta", "fail": "red", "skip": "dim", "run": "bold"}
 _FALLBACK_WIDTH = 80
 _MAX_TEXT_WIDTH = 100
 
@@ -48,6 +49,17 @@ class Terminal:
     reads_results: bool
     interactive: bool
     can_ask: bool
+
+    @property
+    def columns(self) -> int:
+        """Columns of the terminal on stderr as it is now: it may have been resized."""
+        if not self.interactive:
+            return self.width
+        try:
+            columns = os.get_terminal_size(self.stderr.fileno()).columns
+        except (OSError, ValueError):
+            return self.width
+        return min(columns, _MAX_TEXT_WIDTH) if columns > 0 else self.width
 
     def styled(self, text: str, *styles: str) -> str:
         """Wrap text in escape sequences where colour is allowed."""
@@ -93,7 +105,7 @@ class StatusLine:
             return
         self.clear()
         line = self._terminal.plain(line)
-        width = self._terminal.width - 1 + len(line) - visible_length(line)
+        width = self._terminal.columns - 1 + len(line) - visible_length(line)
         print(line[:width], end="", file=self._terminal.stderr, flush=True)
         self._shown = True
 

@@ -5,17 +5,27 @@ import re
 import signal
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from setup_manager.cli.progress import PlainDisplay, progress_words, short_name, stage_line
-from setup_manager.cli.terminal import Terminal, describe_terminal
+from setup_manager.cli.progress import (
+    PlainDisplay,
+    SteadyTime,
+    TerminalDisplay,
+    progress_words,
+    short_name,
+    stage_line,
+)
+from setup_manager.cli.terminal import _STYLES, StatusLine, Terminal, describe_terminal
 from setup_manager.download.events import DownloadEvent, Kind
 from setup_manager.rehearsal.faults import always, nth, reset_after, status, trickle
 from setup_manager.rehearsal.loopback import LoopbackHub
 from setup_manager.rehearsal.model import FILE_NAME, REPOSITORY, VARIANT, model_path
+from setup_manager.smoke.guard import Reading
+from setup_manager.smoke.request import SmokeEvent
 from setup_manager.workflow.events import StageEvent, StageStatus
 from tests.cli.hub import catalog_file, environment_for
 from tests.cli.runner import Program
@@ -90,6 +100,28 @@ class Paper:
         return False
 
 
+class Watched(Paper):
+    """A terminal that can vanish; no file is behind it."""
+
+    gone = False
+
+    def write(self, text: str) -> int:
+        if self.gone:
+            raise OSError(5, "Input/output error")
+        return super().write(text)
+
+    def fileno(self) -> int:
+        raise ValueError("no file")
+
+    def isatty(self) -> bool:
+        return True
+
+
+def watched_terminal(paper: Watched) -> Terminal:
+    stream: Any = paper
+    return describe_terminal({}, stream, stream, stream)
+
+
 def plain_terminal(paper: Paper) -> Terminal:
     stream: Any = paper
     return describe_terminal({}, stream, stream, stream)
@@ -113,6 +145,130 @@ def test_trouble_is_told_once_and_says_that_nothing_is_lost() -> None:
     for _ in range(3):
         display.download(event(Kind.RETRY, message="hub: the connection broke"))
     assert paper.text == "  hub: the connection broke; going on from 3.1 GB\n"
+
+
+def test_without_a_terminal_trouble_keeps_to_the_ten_seconds_too() -> None:
+    paper, now = Paper(), [0.0]
+    display = PlainDisplay(plain_terminal(paper), clock=lambda: now[0])
+    for second in range(60):
+        now[0] = float(second)
+        display.download(event(Kind.RETRY, message=f"hub: break number {second}"))
+        display.download(event())
+    lines = paper.text.splitlines()
+    assert len(lines) == 6
+    assert "number 0" in lines[0]
+    assert "number 50" in lines[-1]
+
+
+def test_a_long_smoke_test_is_told_without_a_terminal_too() -> None:
+    paper, now = Paper(), [0.0]
+    display = PlainDisplay(plain_terminal(paper), clock=lambda: now[0])
+    for second in range(31):
+        now[0] = float(second)
+        display.smoke(SmokeEvent("load", float(second), share=second / 40))
+    assert [line.split(" · ")[1] for line in paper.text.splitlines()] == [
+        "25 % in memory", "50 % in memory", "75 % in memory",
+    ]  # fmt: skip
+
+
+def largest_jumps(samples: list[tuple[float, float | None]]) -> tuple[float, float]:
+    """The largest change against a clock that just counts down: as measured, and as shown."""
+    now = [0.0]
+    steady = SteadyTime(lambda: now[0])
+    raw_jump = steady_jump = 0.0
+    before: tuple[float, float, float] | None = None
+    for at, measured in samples:
+        now[0] = at
+        shown = steady.update(measured)
+        if measured is None or shown is None:
+            before = None
+            continue
+        if before is not None:
+            passed = at - before[0]
+            raw_jump = max(raw_jump, abs(measured - before[1] + passed))
+            steady_jump = max(steady_jump, abs(shown - before[2] + passed))
+        before = (at, measured, shown)
+    return raw_jump, steady_jump
+
+
+def test_the_time_to_go_of_a_recorded_bad_line_does_not_jump() -> None:
+    # (seconds, eta) of `download --progress json` at a loopback hub: two connections of
+    # 30 kB/s each, a reset in each third answer.
+    recorded = json.loads((Path(__file__).parent / "recorded_eta.json").read_text())
+    raw, steady = largest_jumps([tuple(sample) for sample in recorded])
+    assert raw > 5
+    assert steady < raw / 3
+
+
+def test_an_even_line_is_counted_down_exactly() -> None:
+    samples: list[tuple[float, float | None]] = [(s / 4, 100 - s / 4) for s in range(400)]
+    assert largest_jumps(samples)[1] < 1e-9
+
+
+def test_a_line_that_stays_slower_is_believed_within_half_a_minute() -> None:
+    now = [0.0]
+    steady = SteadyTime(lambda: now[0])
+    for second in range(60):
+        now[0] = float(second)
+        steady.update(600.0 if second < 30 else 1200.0)
+    shown = steady.update(1200.0)
+    assert shown is not None
+    assert shown > 1120
+
+
+def test_memory_and_heat_are_shown_while_the_model_speaks() -> None:
+    paper, now = Watched(), [0.0]
+    terminal = watched_terminal(paper)
+    display = TerminalDisplay(terminal, StatusLine(terminal), clock=lambda: now[0])
+    display.smoke(SmokeEvent("question"))
+    now[0] = 2.0
+    display.reading(Reading(2.0, 3 << 30, 8 << 30, celsius=61.0), None)
+    assert "asking a question · 2.0 s · 3.0 GiB free, 61 °C" in paper.text
+    display.stage(StageEvent("smoke", StageStatus.DONE, "done"))
+    before = paper.text
+    now[0] = 4.0
+    display.reading(Reading(4.0, 3 << 30, 8 << 30), None)
+    assert paper.text == before
+
+
+def test_a_vanished_terminal_does_not_end_the_guard() -> None:
+    paper, now = Watched(), [0.0]
+    terminal = watched_terminal(paper)
+    display = TerminalDisplay(terminal, StatusLine(terminal), clock=lambda: now[0])
+    display.smoke(SmokeEvent("question"))
+    paper.gone = True
+    now[0] = 2.0
+    display.reading(Reading(2.0, 3 << 30, 8 << 30), None)
+
+
+def test_a_note_is_broken_at_words() -> None:
+    paper = Watched()
+    terminal = replace(watched_terminal(paper), width=40)
+    TerminalDisplay(terminal, StatusLine(terminal)).note("word " * 20 + "end")
+    lines = paper.text.splitlines()
+    assert max(map(len, lines)) <= 40
+    assert " ".join(paper.text.split()) == "word " * 20 + "end"
+
+
+def luminance(red: int, green: int, blue: int) -> float:
+    """Relative luminance, as WCAG 2 defines it."""
+    linear = [
+        v / 12.92 if v <= 0.04045 else ((v + 0.055) / 1.055) ** 2.4
+        for v in (red / 255, green / 255, blue / 255)
+    ]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def test_no_colour_vanishes_on_white_or_on_black() -> None:
+    xterm = {  # defaults of xterm's color1 to color6
+        31: (205, 0, 0), 32: (0, 205, 0), 33: (205, 205, 0),
+        34: (0, 0, 238), 35: (205, 0, 205), 36: (0, 205, 205),
+    }  # fmt: skip
+    codes = {int(code) for code in _STYLES.values()} - {1, 2}
+    for code in codes:
+        shade = luminance(*xterm[code])
+        assert 1.05 / (shade + 0.05) > 2.1, f"{code} on white"
+        assert (shade + 0.05) / 0.05 > 2.3, f"{code} on black"
 
 
 def test_a_stage_line_drops_its_time_rather_than_wrap() -> None:
@@ -216,6 +372,15 @@ def test_reports_stay_within_the_terminal(
         # A path or a command may be longer: it is there to be copied.
         words = line.split()
         assert len(line) <= columns or any(len(word) > columns - 28 for word in words), line
+
+
+def test_something_is_said_at_once_without_a_terminal_too(slow: Program) -> None:
+    process = slow.start(*INSTALL)
+    assert process.stderr is not None
+    assert "looking at this machine" in process.stderr.readline()
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=20)
+    assert process.returncode == 130, stderr
 
 
 def test_something_stands_there_at_once(program: Program) -> None:

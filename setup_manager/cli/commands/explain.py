@@ -16,7 +16,7 @@ _STYLES = {
     "title": ("bold",),
     "dim": ("dim",),
     "good": ("green",),
-    "warn": ("yellow",),
+    "warn": ("magenta",),
     "bad": ("red",),
 }
 

@@ -152,7 +152,7 @@ def _success_text(shell: Shell, session: Session, result: InstallResult) -> str:
     commands = start_commands(session, model, registration, shell.program)
     styled = shell.terminal.styled
     lines = [
-        f"{styled('Gemma 4 answers.', 'bold', 'green')} From now on:",
+        f"{styled('Gemma 4 answers.', 'bold')} From now on:",
         f"  {styled(commands.start, 'bold')}",
         f"  {commands.ask}",
     ]

@@ -48,7 +48,7 @@ def _text(shell: Shell, result: RehearsalResult) -> str:
     styled = shell.terminal.styled
     sizes = format_size(result.file_bytes), format_size(result.served_bytes)
     return (
-        f"{styled('The rehearsal went well', 'bold', 'green')}: the model answers.\n"
+        f"{styled('The rehearsal went well', 'bold')}: the model answers.\n"
         f"On the way: {mishaps}.\n"
         f"Of a file of {sizes[0]} the hub sent {sizes[1]}. Nothing was left behind.\n"
         f"The real one: {styled(f'{shell.program} install', 'bold')}"
