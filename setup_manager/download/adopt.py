@@ -76,7 +76,8 @@ def adopt(
                 held.close()
     except FileBusyError:
         raise BusyError(
-            f"Another process is at {artifact.path}.", hint="Let it finish and try again."
+            f"Another process is at {artifact.path}.",
+            hint="Wait until it is done, then run the same command again.",
         ) from None
     except OSError as error:
         path = Path(error.filename) if error.filename else places.partial

@@ -13,6 +13,7 @@ from setup_manager.errors import (
     DownloadFailedError,
     InsufficientDiskError,
     SetupError,
+    UsageError,
     VerificationFailedError,
 )
 from setup_manager.units import format_size
@@ -22,27 +23,27 @@ _HINTS: dict[Fault, tuple[type[SetupError], str, str]] = {
     Fault.ACCESS: (
         AccessDeniedError,
         "access-denied",
-        "Check that HF_TOKEN is valid and may read this repository.",
+        "Set HF_TOKEN to a token that may read this repository; `hf auth whoami` tests it.",
     ),
     Fault.REPOSITORY: (
         AccessDeniedError,
         "access-denied",
-        "Check the repository's name; if it is private, set HF_TOKEN to a token that may read it.",
+        "Check the repository's name; set HF_TOKEN if it is private, unset it if it has expired.",
     ),
     Fault.MISSING: (
         DownloadFailedError,
         "file-missing",
-        "Check the file's name and revision; for a catalogue model try --latest.",
+        "Check the file's name and revision; a model of the catalogue may be had with --latest.",
     ),
     Fault.IDENTITY: (
         VerificationFailedError,
         "verification-failed",
-        "The source does not have the content that is pinned. Try another --mirror, or --latest.",
+        "Try another --mirror; if the hub itself has other content than is pinned, add --latest.",
     ),
     Fault.CONTENT: (
         VerificationFailedError,
         "verification-failed",
-        "The source sends other content than what is pinned. Try another --mirror, or --latest.",
+        "Try another --mirror; if the hub itself sends other content than is pinned, add --latest.",
     ),
     Fault.PORTAL: (
         DownloadFailedError,
@@ -57,14 +58,28 @@ _HINTS: dict[Fault, tuple[type[SetupError], str, str]] = {
     Fault.CERTIFICATE: (
         DownloadFailedError,
         "certificate",
-        "Behind a company's proxy set REQUESTS_CA_BUNDLE to its certificates; or check the clock.",
+        "Set REQUESTS_CA_BUNDLE to your company's certificates, or check the clock with `date`.",
     ),
     Fault.INSECURE: (
         DownloadFailedError,
         "insecure-redirect",
-        "The server sends an encrypted request on to an unencrypted address; use another --mirror.",
+        "Use another --mirror: this server sends encrypted requests on to an unencrypted address.",
     ),
-    Fault.SERVER: (DownloadFailedError, "download-failed", _AGAIN),
+    Fault.OFFLINE: (
+        DownloadFailedError,
+        "offline",
+        "Unset HF_HUB_OFFLINE, then run the same command again.",
+    ),
+    Fault.ADDRESS: (
+        UsageError,
+        "bad-endpoint",
+        "Write HF_ENDPOINT and --mirror as https://host, then run the same command again.",
+    ),
+    Fault.SERVER: (
+        DownloadFailedError,
+        "download-failed",
+        f"{_AGAIN} If it stays, use another --mirror.",
+    ),
     Fault.NETWORK: (
         DownloadFailedError,
         "download-failed",
@@ -105,7 +120,8 @@ def disk_failure(error: OSError, path: Path, kept_bytes: int, total_bytes: int) 
     context = (f"{path}: {error.strerror or error}", kept)
     number = error.errno
     if number == errno.ENOSPC:
-        message, hint = "The disk is full.", f"Free some space. {_AGAIN}"
+        message = "The disk is full."
+        hint = f"Free some space (`gemma-setup clean` drops old partials). {_AGAIN}"
         return InsufficientDiskError(message, context=context, hint=hint)
     if number == errno.EDQUOT:
         message = "Your disk quota is used up."
@@ -116,7 +132,7 @@ def disk_failure(error: OSError, path: Path, kept_bytes: int, total_bytes: int) 
             "This file system cannot hold a file that large.",
             code="file-too-large",
             context=context,
-            hint="FAT32 ends at 4 GiB: choose another place with --models-dir.",
+            hint="Choose another place with --models-dir: FAT32, for one, ends at 4 GiB.",
         )
     if number == errno.ENAMETOOLONG:
         message, hint = "A file name is too long here.", "Choose a shorter path with --models-dir."

@@ -271,5 +271,5 @@ class FileFetch:
         return BusyError(
             f"Another process is at {self._artifact.path}.",
             context=(str(self._places.partial),),
-            hint="Let it finish, or run this without --no-wait.",
+            hint="Wait until it is done, or leave out --no-wait: then this command waits.",
         )

@@ -79,7 +79,8 @@ def _look(
         raise disk_failure(error, content, 0, artifact.size_bytes) from error
     if cancel.is_set():
         raise InterruptedByUserError(
-            f"Interrupted while {artifact.path} was being verified.", hint="Run it again."
+            f"Interrupted while {artifact.path} was being verified.",
+            hint="Run the same command again.",
         )
     right = digest == artifact.sha256
     if right:
@@ -160,7 +161,8 @@ def repair(
                 _set_back(places, job.artifact, good, (ports or Ports()).disk())
     except FileBusyError:
         raise BusyError(
-            f"Another process is at {job.artifact.path}.", hint="Let it finish and try again."
+            f"Another process is at {job.artifact.path}.",
+            hint="Wait until it is done, then run the same command again.",
         ) from None
     except OSError as error:
         raise disk_failure(error, places.content, 0, job.artifact.size_bytes) from error

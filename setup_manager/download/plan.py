@@ -157,5 +157,6 @@ def check_space(plan: DownloadPlan, free_bytes: int, reserve_bytes: int) -> None
     raise InsufficientDiskError(
         "There is not enough room on the disk.",
         context=facts,
-        hint=f"Free {format_size(lacking)} or choose another place with --models-dir.",
+        hint=f"Free {format_size(lacking)} (`gemma-setup clean` drops old partials), or choose "
+        "another place with `--models-dir DIR`.",
     )

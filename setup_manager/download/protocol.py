@@ -46,6 +46,8 @@ class Fault(StrEnum):
     PROXY = "proxy"
     CERTIFICATE = "certificate"
     INSECURE = "insecure"
+    OFFLINE = "offline"
+    ADDRESS = "address"
     SERVER = "server"
     NETWORK = "network"
 

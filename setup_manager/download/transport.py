@@ -195,7 +195,7 @@ class NoTransport:
 
     def request(self, _method: str, _url: str, _headers: Mapping[str, str], /) -> Stream:
         """Refuse."""
-        raise TransportError("offline mode is on (HF_HUB_OFFLINE)", final=True)
+        raise TransportError("offline mode is on (HF_HUB_OFFLINE)", Fault.OFFLINE, final=True)
 
     def close(self) -> None:
         """Nothing is open."""
@@ -226,7 +226,7 @@ def _translated(error: BaseException) -> TransportError:
         reason = "the proxy's address is of a kind that is not supported"
         return TransportError(reason, Fault.PROXY, final=True)
     if _first(causes, requests.exceptions.InvalidURL, requests.exceptions.MissingSchema):
-        return TransportError("the address is not valid", Fault.SERVER, final=True)
+        return TransportError("the address is not valid", Fault.ADDRESS, final=True)
     if any("407" in str(cause) for cause in causes if isinstance(cause, OSError)):
         return TransportError("the proxy wants a user and a password", Fault.PROXY, final=True)
     return TransportError(_break_reason(error))
