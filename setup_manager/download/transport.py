@@ -169,6 +169,7 @@ class HttpTransport:
         """Send one request and return its answer, whatever its status."""
         network = self._network
         sent = {"User-Agent": network.user_agent, "Accept-Encoding": "identity", "Accept": "*/*"}
+        proxy = None
         try:
             prepared = requests.Request(method, url, headers={**sent, **headers}).prepare()
             proxy = proxy_for(url, network)
@@ -179,7 +180,7 @@ class HttpTransport:
                 proxies={prepared.url.partition(":")[0]: proxy} if proxy and prepared.url else {},
             )
         except (requests.RequestException, exceptions.HTTPError, OSError, ValueError) as error:
-            raise _translated(error) from None
+            raise _translated(error, through_proxy=proxy is not None) from None
         return HttpStream(response)
 
     def close(self) -> None:
@@ -217,7 +218,7 @@ def _first(causes: list[BaseException], *kinds: type[BaseException]) -> BaseExce
     return next((cause for cause in causes if isinstance(cause, kinds)), None)
 
 
-def _translated(error: BaseException) -> TransportError:
+def _translated(error: BaseException, *, through_proxy: bool = False) -> TransportError:
     causes = _causes(error)
     if _first(causes, ssl.SSLCertVerificationError):
         reason = "the server's certificate is not trusted"
@@ -225,7 +226,10 @@ def _translated(error: BaseException) -> TransportError:
     if _first(causes, requests.exceptions.InvalidSchema, requests.exceptions.InvalidProxyURL):
         reason = "the proxy's address is of a kind that is not supported"
         return TransportError(reason, Fault.PROXY, final=True)
-    if _first(causes, requests.exceptions.InvalidURL, requests.exceptions.MissingSchema):
+    invalid = _first(causes, requests.exceptions.InvalidURL, requests.exceptions.MissingSchema)
+    if invalid and through_proxy:  # the address itself was parsed before
+        return TransportError("the proxy's address is not valid", Fault.PROXY, final=True)
+    if invalid:
         return TransportError("the address is not valid", Fault.ADDRESS, final=True)
     if any("407" in str(cause) for cause in causes if isinstance(cause, OSError)):
         return TransportError("the proxy wants a user and a password", Fault.PROXY, final=True)

@@ -61,14 +61,14 @@ def architecture_from_header(header: Header) -> Architecture:
     """
     if header.architecture != "gemma4":
         raise UsageError(
-            f"This file is of architecture {header.architecture or 'unknown'}, not gemma4",
+            f"This file is of architecture {header.architecture or 'unknown'}, not gemma4.",
             hint="Take a Gemma 4 text model; `gemma-setup list` shows those that are known.",
         )
     try:
         return _architecture(_Metadata(header), {tensor.name for tensor in header.tensors})
     except (KeyError, TypeError, ValueError) as error:
         raise UsageError(
-            "This file does not describe a whole Gemma 4 model",
+            "This file does not describe a whole Gemma 4 model.",
             context=[str(error)],
             hint="Take it from another repository; `gemma-setup list` shows those that are known.",
         ) from error

@@ -174,7 +174,7 @@ def _check(catalog: Catalog, request: Request) -> None:
         check_settings(replace(request.settings, gpu_layers=None), longest)
     if request.headroom_bytes is not None and request.headroom_bytes < 0:
         raise UsageError(
-            "Memory to leave free cannot be less than nothing",
+            "Memory to leave free cannot be less than nothing.",
             hint="Use 0 to leave none, or leave it out for the rule.",
         )
 
@@ -424,7 +424,8 @@ def nothing_fits(misses: Sequence[Choice], machine: Machine) -> InsufficientMemo
     free = format_memory(machine.memory.available_bytes)
     nearest = misses[0]
     return InsufficientMemoryError(
-        f"No Gemma 4 model fits into the {free} of memory that are available",
+        f"No Gemma 4 model fits into the {free} of memory that are available.",
         context=[f"nearest: {nearest.model} {nearest.reasons[0]}"],
-        hint=f"{nearest.model} {'; or '.join(nearest.reasons[1:])}.",
+        hint="Make room and run `gemma-setup recommend` again: "
+        f"{nearest.model} {'; or '.join(nearest.reasons[1:])}.",
     )

@@ -83,7 +83,7 @@ def check_settings(settings: Settings, architecture: Architecture | None = None)
     ):
         if value < 1:
             raise UsageError(
-                f"{option} {value} is not a positive number",
+                f"{option} {value} is not a positive number.",
                 hint=f"Give {option} a whole number of 1 or more, or leave it out.",
             )
     _check_rest(settings)
@@ -94,23 +94,23 @@ def check_settings(settings: Settings, architecture: Architecture | None = None)
 def _check_rest(settings: Settings) -> None:
     if settings.gpu_layers is not None and settings.gpu_layers < 0:
         raise UsageError(
-            f"{settings.gpu_layers} layers cannot be put on a GPU",
+            f"{settings.gpu_layers} layers cannot be put on a GPU.",
             hint="Use 0 for none of them, or leave it out for as many as fit.",
         )
     if settings.prompt_cache_bytes < 0 or settings.context_checkpoints < 0:
         raise UsageError(
-            "A prompt cache or a number of checkpoints below zero makes no sense",
+            "A prompt cache or a number of checkpoints below zero makes no sense.",
             hint="Use 0 to do without.",
         )
     if settings.runtime not in RUNTIMES:
         raise UsageError(
-            f"There is no runtime called {settings.runtime!r}",
+            f"There is no runtime called {settings.runtime!r}.",
             context=[f"known: {', '.join(RUNTIMES)}"],
             hint="Use --runtime llama.cpp, ollama or embedded.",
         )
     if not settings.flash_attention and settings.value_type is not KvType.F16:
         raise UsageError(
-            f"Values stored as {settings.value_type} need flash attention",
+            f"Values stored as {settings.value_type} need flash attention.",
             hint="Leave flash attention on, or keep the values in f16.",
         )
 
@@ -119,13 +119,13 @@ def _check_limits(settings: Settings, architecture: Architecture) -> None:
     longest = architecture.context_length
     if settings.context > longest:
         raise UsageError(
-            f"A context of {settings.context:,} tokens is more than this model was made for",
+            f"A context of {settings.context:,} tokens is more than this model was made for.",
             context=[f"longest context: {longest:,} tokens"],
             hint=f"Use --context {longest} or less.",
         )
     if settings.gpu_layers is not None and settings.gpu_layers > architecture.layers + 1:
         raise UsageError(
             f"This model has {architecture.layers} layers and an output, "
-            f"not {settings.gpu_layers} to put on a GPU",
+            f"not {settings.gpu_layers} to put on a GPU.",
             hint="Leave the number out for as many as fit.",
         )

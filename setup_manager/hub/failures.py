@@ -64,7 +64,7 @@ def refused(
         "The hub has a problem of its own.",
         code="hub-unavailable",
         context=facts,
-        hint="Try again in a few minutes.",
+        hint="Run the same command again in a few minutes; what came is kept.",
     )
 
 

@@ -225,7 +225,10 @@ def _explained(path: Path) -> Iterator[None]:
         facts = [f"{path}: {error.strerror or error}"]
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:
             raise InsufficientDiskError(
-                "The disk is full.", context=facts, hint="Free some space and run it again."
+                "The disk is full.",
+                context=facts,
+                hint="Free some space (`gemma-setup clean` drops old partials), then run the same "
+                "command again.",
             ) from error
         raise SetupError(
             "The models folder cannot be changed.",

@@ -182,7 +182,7 @@ def _one_file(reference: FileReference, files: Sequence[RemoteFile]) -> _Weights
         f"{reference.repository} has no file {reference.path}.",
         code="no-file",
         context=[f"at {reference.revision} it has: {_some(ggufs)}"],
-        hint=f"{meant}Letter case counts.",
+        hint=f"{meant}Name one of its files; letter case counts.",
     )
 
 

@@ -58,6 +58,12 @@ class Check:
     hint: str = ""
     group: str = "machine"
 
+    @property
+    def advice(self) -> str:
+        """The hint as a sentence."""
+        ended = self.hint if not self.hint or self.hint[-1] in ".!?" else f"{self.hint}."
+        return ended[:1].upper() + ended[1:]
+
 
 def machine_checks(machine: Machine) -> tuple[Check, ...]:
     """Judge a machine by itself, without a model in mind.

@@ -15,7 +15,7 @@ from setup_manager.runtimes.options import StartOptions
 
 NAME = "embedded"
 _PACKAGE = "xllamacpp"
-_INSTALL = "Install it with: pip install 'gemma-setup[embedded]'"
+_INSTALL = "Run `pip install 'gemma-setup[embedded]'`."
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,5 +63,5 @@ def find() -> RuntimeStatus:
         gemma4=knows,
         path=str(folder),
         detail="llama.cpp in this Python environment",
-        hint="" if knows else "Update it: pip install --upgrade xllamacpp",
+        hint="" if knows else "Run `pip install --upgrade xllamacpp`.",
     )

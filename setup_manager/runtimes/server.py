@@ -74,19 +74,19 @@ _DEATHS = (
         r"unknown model architecture",
         "too-old",
         "{name} is too old for this model: it does not know the architecture.",
-        "Update {name}; Gemma 4 needs llama.cpp from about build 8639 (the 12B from 9503).",
+        "Update {name}: Gemma 4 needs llama.cpp from about build 8639 (the 12B from 9503).",
     ),
     (
         r"unknown projector type",
         "too-old",
         "{name} is too old for this projector.",
-        "Update {name} to build 9503 or later, or leave the projector out.",
+        "Update {name} to build 9503 or later, or leave out --with-projector.",
     ),
     (
         r"(invalid|unrecognized|unknown) arguments?: -",
         "too-old",
         "{name} does not know one of the options that it was started with.",
-        "Update {name}.",
+        "Update {name}; `gemma-setup runtime install llama.cpp` brings a current one.",
     ),
     (
         r"couldn't bind|address already in use|failed to bind",
@@ -98,13 +98,13 @@ _DEATHS = (
         r"out of memory|failed to allocate|cannot allocate memory|bad_alloc|unable to allocate",
         "memory",
         "{name} could not get the memory that it needs.",
-        "Take a smaller --context or a smaller quantization; `explain` shows where memory goes.",
+        "Take a smaller --context or quantization; `gemma-setup explain` shows where it goes.",
     ),
     (
         r"^cannot run \S+: |error while loading shared libraries",
         "missing",
         "{name} cannot be run.",
-        "Install it again.",
+        "Install it again, or run `gemma-setup runtime install llama.cpp`.",
     ),
 )
 
@@ -290,7 +290,7 @@ class ServerProcess:
                 if self._fixed_port or attempt == _PORT_ATTEMPTS - 1:
                     raise SmokeFailedError(
                         f"Port {port} on {HOST} is taken by another program.",
-                        hint="Choose another port, or end that program.",
+                        hint="Choose another one with --port, or end that program.",
                     ) from None
             else:
                 return

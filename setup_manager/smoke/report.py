@@ -159,7 +159,8 @@ def require_passed(report: SmokeReport) -> None:
     raise SmokeFailedError(
         f"{report.model} runs with {report.runtime}, but does not answer rightly.",
         context=(*report.reasons, f"answer: {report.text.strip()[:200]!r}"),
-        hint="Update the runtime and run `smoke` again; `verify` tells whether the file is whole.",
+        hint=f"Run `gemma-setup verify {report.model}` to see whether the file is whole, then "
+        f"update the runtime and run `gemma-setup smoke {report.model}`.",
     )
 
 

@@ -87,7 +87,7 @@ class ServerSubject:
         return SmokeFailedError(
             "The server stopped answering.",
             context=(detail, *last_lines(self._server.last_words)),
-            hint="Run `smoke` again; if it hangs again, update the runtime.",
+            hint="Run `gemma-setup smoke` again; if it hangs again, update the runtime.",
         )
 
 
@@ -170,7 +170,7 @@ def _rubbish(detail: str, words: tuple[str, ...]) -> SmokeFailedError:
     return SmokeFailedError(
         "The server answered, but not with a completion.",
         context=(detail, *last_lines(words)),
-        hint="Update the runtime and run `smoke` again.",
+        hint="Update the runtime, then run `gemma-setup smoke` again.",
     )
 
 
@@ -180,7 +180,7 @@ def _ollama_failure(error: Exception) -> SmokeFailedError | RuntimeMissingError:
         return RuntimeMissingError(
             "Ollama is too old for this model: it does not know the architecture.",
             context=(text,),
-            hint="Update Ollama.",
+            hint="Update Ollama (https://ollama.com/download), then run the same command again.",
         )
     return SmokeFailedError(
         "Ollama did not run the model.",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import tempfile
 from pathlib import Path
 from typing import Any
 
-from setup_manager.errors import SetupError
+from setup_manager.errors import InsufficientDiskError, SetupError
 
 
 def write_atomically(path: Path, text: str) -> None:
@@ -16,6 +17,7 @@ def write_atomically(path: Path, text: str) -> None:
 
     Raises:
         SetupError: If the folder cannot be written.
+        InsufficientDiskError: If the disk is full.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -31,6 +33,13 @@ def write_atomically(path: Path, text: str) -> None:
             temporary.unlink(missing_ok=True)
             raise
     except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            raise InsufficientDiskError(
+                "The disk is full.",
+                context=[f"{path}: {error.strerror}"],
+                hint="Free some space, or set GEMMA_SETUP_HOME to a folder on another disk; then "
+                "run the same command again.",
+            ) from error
         raise SetupError(
             f"{path} cannot be written.",
             code="state-unwritable",

@@ -463,7 +463,7 @@ def _refuse_unready(checked: CheckResult) -> None:
             f"This machine is not ready: {first.name}.",
             code=None if kind is InsufficientMemoryError else "check-failed",
             context=[f"{failure.name}: {failure.detail}" for failure in failures],
-            hint=first.hint or "Run `gemma-setup check` for the whole picture.",
+            hint=first.advice or "Run `gemma-setup check` for the whole picture.",
         )
 
 

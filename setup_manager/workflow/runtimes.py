@@ -58,6 +58,13 @@ def find_runtimes(session: Session) -> tuple[RuntimeStatus, ...]:
         return tuple(search.result() for search in searches)
 
 
+_GET = {
+    "ollama": "Install it from https://ollama.com/download.",
+    "llama.cpp": "Run `gemma-setup runtime install llama.cpp`.",
+    "embedded": "Run `pip install 'gemma-setup[embedded]'`.",
+}
+
+
 def choose_runtime(statuses: Sequence[RuntimeStatus], wanted: str) -> ChosenRuntime:
     """Choose what runs the model.
 
@@ -96,8 +103,10 @@ def _required(status: RuntimeStatus) -> RuntimeStatus:
         state = "is not running"
     raise RuntimeMissingError(
         f"{status.name} {state}.",
-        context=[f"{status.version} {status.path}".strip(), status.detail],
-        hint=status.hint or "Choose another one with --runtime.",
+        context=[
+            fact for fact in (f"{status.version} {status.path}".strip(), status.detail) if fact
+        ],
+        hint=f"{status.hint or _GET[status.name]} Or leave out --runtime to use what is here.",
     )
 
 

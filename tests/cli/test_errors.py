@@ -4,6 +4,7 @@ import ast
 import json
 import os
 import re
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,10 +12,14 @@ from pathlib import Path
 import pytest
 
 from setup_manager import errors
+from setup_manager.catalog.artifact import Artifact
 from setup_manager.cli.result import wrapped
+from setup_manager.download.failures import source_failure
+from setup_manager.download.protocol import Fault
 from setup_manager.rehearsal.faults import always, nth, reset_after, trickle
 from setup_manager.rehearsal.loopback import LoopbackHub
 from setup_manager.rehearsal.model import FILE_NAME, REPOSITORY, VARIANT, model_path
+from setup_manager.runtimes.server import _DEATHS, explain_death
 from tests.cli.hub import catalog_file, environment_for
 from tests.cli.runner import Program
 
@@ -79,7 +84,8 @@ def test_every_error_has_a_hint_that_names_a_command_or_an_action(
         assert starts_with_a_verb or _NAMES_SOMETHING.search(text), f"{where}: {text}"
 
 
-def test_every_error_code_stands_in_the_readme() -> None:
+def documented_codes() -> dict[str, int]:
+    """The table of the README: the exit code of each error code."""
     readme = (ROOT / "README.md").read_text("utf-8")
     section = readme.partition("## Errors and exit codes")[2].partition("\n## ")[0]
     rows = {}
@@ -88,6 +94,11 @@ def test_every_error_code_stands_in_the_readme() -> None:
         if len(cells) > 4 and cells[1].isdecimal():
             for code in re.findall(r"`([a-z0-9-]+)`", cells[3]):
                 rows[code] = int(cells[1])
+    return rows
+
+
+def test_every_error_code_stands_in_the_readme() -> None:
+    rows = documented_codes()
     missing = []
     for where, call, kind in raised():
         code = argument(call, "code")
@@ -100,6 +111,22 @@ def test_every_error_code_stands_in_the_readme() -> None:
                 if name != "{}" and rows.get(one) != kind.exit_code
             ]
     assert missing == []
+
+
+@pytest.mark.parametrize("fault", Fault)
+def test_every_fault_of_a_download_has_its_code_and_a_way_on(fault: Fault) -> None:
+    artifact = Artifact("org/repo", "model.gguf", "0" * 40, 10, "0" * 64)
+    error = source_failure(fault, artifact, ["hub: a reason"], kept_bytes=0)
+    assert documented_codes()[error.code] == error.exit_code
+    assert error.hint.split()[0] in (*_VERBS, "Open")
+
+
+@pytest.mark.parametrize("last_words", ["", *(pattern for pattern, *_ in _DEATHS)])
+def test_every_death_of_an_engine_has_a_way_on(last_words: str) -> None:
+    said = last_words.split("|", maxsplit=1)[0].replace("(invalid", "invalid arguments: -")
+    death = explain_death("llama.cpp", 1, said.replace(r"^cannot run \S+: ", "cannot run x: "))
+    assert death.kind == "other" or last_words
+    assert death.hint.split()[0] in _VERBS
 
 
 def test_the_exit_codes_are_those_of_the_contract() -> None:
@@ -244,3 +271,174 @@ def test_a_pipe_that_closes_early_is_quiet(program: Program, command: str) -> No
     )
     assert finished.stderr == ""
     assert finished.stdout
+
+
+def test_install_on_a_disk_that_is_too_small_is_10(at_hub: Program, small_disk: Path) -> None:
+    finished = at_hub(
+        "install", VARIANT, "--yes", "--json", "--runtime", "embedded",
+        "--models-dir", str(small_disk),
+    )  # fmt: skip
+    assert finished.code == 10
+    assert "--models-dir" in finished.document["errors"][0]["hint"]
+
+
+def test_a_full_disk_under_the_state_folder_is_10(at_hub: Program, small_disk: Path) -> None:
+    (small_disk / "filler").write_bytes(bytes(1024 * 1024))
+    finished = at_hub("download", VARIANT, "--json", GEMMA_SETUP_HOME=str(small_disk))
+    error = finished.document["errors"][0]
+    assert (finished.code, error["code"]) == (10, "insufficient-disk")
+    assert str(small_disk) in " ".join(error["context"])
+
+
+@pytest.fixture
+def little_memory(tmp_path: Path) -> Iterator[list[str]]:
+    """A command line that puts what follows it under a real limit of 220 MiB."""
+    group = Path("/sys/fs/cgroup/memory") / f"gemma-setup-{os.getpid()}-{tmp_path.name[-12:]}"
+    try:
+        group.mkdir()
+        (group / "memory.limit_in_bytes").write_text(str(220 * 1024 * 1024))
+    except OSError:
+        pytest.skip("needs a memory controller of version 1 that may be written")
+    try:
+        yield ["bash", "-c", f'echo $$ > {group}/cgroup.procs; exec "$@"', "limited"]
+    finally:
+        group.rmdir()
+
+
+def test_a_container_without_enough_memory_is_11_before_the_first_byte(
+    program: Program, start_hub: StartHub, tmp_path: Path, little_memory: list[str]
+) -> None:
+    hub = start_hub({REPOSITORY: {FILE_NAME: model_path()}})
+    at_hub = with_hub(program, hub, tmp_path)
+    finished = run(at_hub, *little_memory, *at_hub.argv("install", VARIANT, "--yes", "--json"))
+    assert finished.returncode == 11
+    error = json.loads(finished.stdout)["errors"][0]
+    assert error["code"] == "insufficient-memory"
+    assert "cgroup" in " ".join(error["context"])
+    assert error["hint"]
+    assert hub.served_bytes == 0
+
+
+def run(program: Program, *argv: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run any command line in the program's surroundings."""
+    return subprocess.run(
+        argv,
+        env={**program.environment, **environment},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        cwd=program.home,
+    )
+
+
+def test_check_on_a_machine_that_cannot_is_1_and_joins_the_advice_to_sentences(
+    at_hub: Program, tmp_path: Path
+) -> None:
+    document = at_hub("check", "--json").document
+    document["data"]["machine"]["memory"]["available_bytes"] = 50 * 1024 * 1024
+    machine = tmp_path / "machine.json"
+    machine.write_text(json.dumps(document))
+    finished = at_hub("check", VARIANT, "--machine", str(machine), "--json")
+    error = finished.document["errors"][0]
+    assert (finished.code, error["code"]) == (1, "check-failed")
+    assert re.fullmatch(r"[A-Z].*\.", error["hint"])
+    assert re.search(r"\w [A-Z][a-z]+ ", error["hint"]) is None, "two sentences, no full stop"
+
+
+@pytest.mark.real_runtime
+def test_a_preset_file_that_cannot_be_read_is_16(at_hub: Program) -> None:
+    data = at_hub("paths", "--json").document["data"]["data"]["path"]
+    path = Path(data) / "llama.cpp" / "presets.ini"
+    path.mkdir(parents=True)
+    at_hub("download", VARIANT, "--json")
+    finished = at_hub("register", VARIANT, "--json", "--runtime", "llama.cpp")
+    if finished.code == 15:
+        pytest.skip("needs llama-server on PATH")
+    error = finished.document["errors"][0]
+    assert (finished.code, error["code"]) == (16, "registration-failed")
+    assert str(path) in " ".join(error["context"])
+
+
+@pytest.mark.parametrize("command", ["paths", "list", "check", "recommend", "explain"])
+def test_without_the_variable_home_the_systems_own_is_used(program: Program, command: str) -> None:
+    environment = {k: v for k, v in program.environment.items() if k != "HOME"}
+    model = ["e4b"] if command == "explain" else []
+    finished = run(Program(program.home, environment), *program.argv(command, *model, "--json"))
+    assert json.loads(finished.stdout)["command"] == command
+    assert finished.returncode in {0, 1}
+    assert finished.stderr == ""
+
+
+@pytest.mark.parametrize("year", ["1970-01-02", "2035-06-01"])
+def test_a_wrong_clock_changes_nothing(at_hub: Program, year: str) -> None:
+    clock = shutil.which("faketime")
+    if clock is None:
+        pytest.skip("needs faketime")
+    for arguments in (("download", VARIANT), ("verify",), ("list", "--installed"), ("check",)):
+        argv = at_hub.argv(*arguments, "--json")
+        finished = run(at_hub, clock, "-f", f"@{year} 00:00:00", *argv)
+        assert (finished.returncode, finished.stderr) == (0, ""), finished.stdout
+    assert at_hub("list", "--installed", "--json").document["data"]["installed"]
+
+
+@pytest.mark.parametrize("locale", ["C", "en_US.ISO-8859-1"])
+def test_errors_are_readable_in_a_locale_without_unicode(at_hub: Program, locale: str) -> None:
+    plain = {"LC_ALL": locale, "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    finished = Program(at_hub.home, {**at_hub.environment, **plain})("install", "e5b–ü", "--yes")
+    assert finished.code == 2
+    assert finished.stderr.isascii()
+    assert "next:" in finished.stderr
+    assert "Traceback" not in finished.stderr
+
+
+@pytest.mark.parametrize(
+    ("environment", "code", "error_code"),
+    [
+        ({"HF_TOKEN": "hf_with a\nline"}, 14, "bad-token"),
+        ({"HF_HUB_OFFLINE": "1"}, 12, "offline"),
+        ({"HF_ENDPOINT": "ftp:/nowhere"}, 2, "bad-endpoint"),
+        ({"HTTP_PROXY": "nonsense://x", "NO_PROXY": "", "no_proxy": ""}, 12, "proxy"),
+        ({"HTTP_PROXY": "http://host:99999", "NO_PROXY": "", "no_proxy": ""}, 12, "proxy"),
+    ],
+)
+def test_junk_in_the_environment_is_named(
+    at_hub: Program, environment: dict[str, str], code: int, error_code: str
+) -> None:
+    surrounded = Program(at_hub.home, {**at_hub.environment, **environment})
+    finished = surrounded("download", VARIANT, "--json")
+    error = finished.document["errors"][0]
+    assert (finished.code, error["code"]) == (code, error_code)
+    (name, *_) = environment
+    assert name.removeprefix("HTTP_") in error["hint"]
+
+
+def test_a_runtime_that_is_not_here_says_how_to_get_it_and_no_empty_line(
+    at_hub: Program,
+) -> None:
+    finished = at_hub("install", VARIANT, "--yes", "--json", "--runtime", "ollama")
+    error = finished.document["errors"][0]
+    assert (finished.code, error["code"]) == (15, "runtime-missing")
+    assert all(error["context"])
+    assert "https://ollama.com/download" in error["hint"]
+
+
+def test_a_terminal_whose_window_is_closed_ends_in_130(
+    program: Program, start_hub: StartHub, tmp_path: Path
+) -> None:
+    import pty
+
+    hub = start_hub({REPOSITORY: {FILE_NAME: model_path()}}, faults=[always(trickle(400_000))])
+    at_hub = with_hub(program, hub, tmp_path)
+    child, window = pty.fork()
+    if child == 0:
+        argv = at_hub.argv("download", VARIANT)
+        os.execve(argv[0], argv, {**at_hub.environment, "TERM": "xterm"})
+    shown = b""
+    while re.search(rb"[1-9]\d?%", shown) is None:
+        shown += os.read(window, 4096)
+    os.close(window)  # the kernel sends SIGHUP; whatever is written from now on fails with EIO
+    _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == 130
+    hub.faults = ()
+    assert at_hub("download", VARIANT, "--json").code == 0

@@ -121,6 +121,6 @@ def _error(failures: tuple[Check, ...]) -> SetupError | None:
         f"This machine is not ready: {names}.",
         code="check-failed",
         context=[f"{check.name}: {check.detail}" for check in failures],
-        hint=" ".join(dict.fromkeys(check.hint for check in failures if check.hint))
+        hint=" ".join(dict.fromkeys(check.advice for check in failures if check.hint))
         or "See the lines marked above.",
     )
