@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import click
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from setup_manager.cli.result import Outcome
 
 _BROKEN_PIPE_EXIT = 1
+_UNWRITTEN_EXIT = 1
 _INTERRUPTED_EXIT = 130
 _COMPLETE_VARIABLE = "_GEMMA_SETUP_COMPLETE"
 """Set by the completion scripts; the name is the one that Click looks for."""
@@ -71,7 +73,8 @@ def _run(arguments: list[str], invocation: Invocation) -> Outcome | SetupError |
     except Exception as error:
         if os.environ.get("GEMMA_SETUP_DEBUG"):
             raise
-        return _unexpected(error)
+        # A terminal that vanished interrupts, and fails whatever writes to it in the same moment.
+        return interrupted() if invocation.shell.cancel.is_set() else _unexpected(error)
     # Click returns an exit code, not an outcome, after --help and --version.
     return None if isinstance(outcome, int) else outcome
 
@@ -81,15 +84,33 @@ def _write(arguments: list[str], invocation: Invocation, result: Outcome | Setup
 
     shell = invocation.shell
     outcome = Outcome(error=result) if isinstance(result, SetupError) else result
-    shell.settle()
-    write_outcome(
-        shell.command or _command_of(arguments),
-        outcome,
-        shell.terminal,
-        as_json="--json" in _before_double_dash(arguments),
-        secrets=_secrets(),
-    )
+    try:
+        shell.settle()
+        write_outcome(
+            shell.command or _command_of(arguments),
+            outcome,
+            shell.terminal,
+            as_json="--json" in _before_double_dash(arguments),
+            secrets=_secrets(),
+        )
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        # The terminal has vanished (EIO), or the disk that stdout goes to is full.
+        _say_unwritten(error)
+        _silence_streams()
+        return outcome.exit_code or _UNWRITTEN_EXIT
     return outcome.exit_code
+
+
+def _say_unwritten(error: OSError) -> None:
+    """Tell on stderr, if that is still there, that the result could not be written."""
+    with suppress(OSError):
+        sys.stderr.write(
+            f"error: The result cannot be written: {error.strerror or error}\n"
+            "next: Run the same command again with its output going elsewhere.\n"
+        )
+        sys.stderr.flush()
 
 
 def _before_double_dash(arguments: list[str]) -> list[str]:

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -435,10 +436,31 @@ def test_a_terminal_whose_window_is_closed_ends_in_130(
         argv = at_hub.argv("download", VARIANT)
         os.execve(argv[0], argv, {**at_hub.environment, "TERM": "xterm"})
     shown = b""
-    while re.search(rb"[1-9]\d?%", shown) is None:
+    while b"to fetch" not in shown:
         shown += os.read(window, 4096)
+    time.sleep(0.7)  # some of it has come
     os.close(window)  # the kernel sends SIGHUP; whatever is written from now on fails with EIO
     _, status = os.waitpid(child, 0)
     assert os.waitstatus_to_exitcode(status) == 130
     hub.faults = ()
-    assert at_hub("download", VARIANT, "--json").code == 0
+    again = at_hub("download", VARIANT, "--json")
+    assert again.document["data"]["reused_bytes"] > 0
+
+
+@pytest.mark.parametrize("arguments", ["list", "list --json", "check", "install nonsense --json"])
+def test_a_full_disk_behind_stdout_is_said_and_no_traceback(
+    program: Program, arguments: str
+) -> None:
+    line = f"{' '.join(program.argv())} {arguments} > /dev/full"
+    finished = run(program, "bash", "-c", line)
+    assert finished.returncode == (2 if "nonsense" in arguments else 1)
+    assert "No space left" in finished.stderr
+    assert "next:" in finished.stderr
+    assert "Traceback" not in finished.stderr
+    assert "Exception ignored" not in finished.stderr
+
+
+def test_help_on_a_full_disk_is_no_traceback(program: Program) -> None:
+    finished = run(program, "bash", "-c", f"{' '.join(program.argv())} --help > /dev/full")
+    assert finished.returncode == 1
+    assert "Traceback" not in finished.stderr
