@@ -34,27 +34,27 @@ from setup_manager.fit.quality import Task
 from setup_manager.fit.settings import KvType, Preference
 from setup_manager.machine.facts import Machine
 from setup_manager.smoke.report import SmokeReport
-from setup_manager.state.host import this_host
-from setup_manager.state.inventory import InstalledModel
-from setup_manager.state.paths import Place
-from setup_manager.workflow import check as checking
-from setup_manager.workflow import download as downloading
-from setup_manager.workflow import install as installing
-from setup_manager.workflow.check import CheckResult
-from setup_manager.workflow.download import DownloadResult
-from setup_manager.workflow.events import Observer
-from setup_manager.workflow.install import InstallPlan, InstallRequest, StageResult
-from setup_manager.workflow.opening import open_session
-from setup_manager.workflow.planning import Planning
-from setup_manager.workflow.recommend import (
+from setup_manager.library.host import this_host
+from setup_manager.library.inventory import InstalledModel
+from setup_manager.library.paths import Place
+from setup_manager.app import check as checking
+from setup_manager.app import download as downloading
+from setup_manager.app import install as installing
+from setup_manager.app.check import CheckResult
+from setup_manager.app.download import DownloadResult
+from setup_manager.session.events import Observer
+from setup_manager.app.install import InstallPlan, InstallRequest, StageResult
+from setup_manager.session.opening import open_session
+from setup_manager.app.planning import Planning
+from setup_manager.app.recommend import (
     RecommendResult,
     Weighing,
     explain_model,
     recommend_models,
 )
-from setup_manager.workflow.session import Session
-from setup_manager.workflow.start import StartCommands, start_commands
-from setup_manager.workflow.subject import Subject, Wanted
+from setup_manager.session.session import Session
+from setup_manager.app.start import StartCommands, start_commands
+from setup_manager.session.subject import Subject, Wanted
 
 __all__ = [
     "CheckResult",

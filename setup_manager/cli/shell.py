@@ -17,12 +17,12 @@ from click.core import ParameterSource
 
 from setup_manager.cli.options import CommonOptions, DownloadingOptions, StorageOptions
 from setup_manager.cli.terminal import StatusLine, Terminal
-from setup_manager.state.host import Host, this_host
-from setup_manager.state.paths import Paths, Place
+from setup_manager.library.host import Host, this_host
+from setup_manager.library.paths import Paths, Place
 
 if TYPE_CHECKING:
-    from setup_manager.workflow.events import Observer
-    from setup_manager.workflow.session import Session
+    from setup_manager.session.events import Observer
+    from setup_manager.session.session import Session
 
 _DECIDED_BY = {
     ParameterSource.COMMANDLINE: "--models-dir",
@@ -116,7 +116,7 @@ class Shell:
     ) -> Session:
         """Gather what a command works with from the environment and the options."""
         from setup_manager.download.options import DownloadOptions
-        from setup_manager.workflow.opening import open_session
+        from setup_manager.session.opening import open_session
 
         chosen = downloading or DownloadingOptions()
         return open_session(

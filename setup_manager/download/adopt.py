@@ -14,7 +14,7 @@ from threading import Event
 
 from setup_manager.catalog.artifact import Artifact
 from setup_manager.download.chunks import ADOPTED, Coverage, Span, split_on_grid
-from setup_manager.download.durable import copy_range, read_at
+from setup_manager.fs.disk import copy_range, read_at
 from setup_manager.download.failures import disk_failure
 from setup_manager.download.options import DownloadOptions
 from setup_manager.download.places import Layout

@@ -8,15 +8,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from setup_manager.download.durable import Disk, OsDisk
+from setup_manager.fs.disk import Disk, OsDisk
 from setup_manager.download.events import Observer
 from setup_manager.download.file_fetch import FileFetch, disk_state
-from setup_manager.download.options import DownloadOptions, NetworkOptions
+from setup_manager.download.options import DownloadOptions
+from setup_manager.net.options import NetworkOptions
 from setup_manager.download.pace import RateLimit
 from setup_manager.download.places import FileJob, Layout
 from setup_manager.download.plan import DownloadPlan, check_artifact, check_space, plan_download
 from setup_manager.download.transfer import Surroundings
-from setup_manager.download.transport import HttpTransport, NoTransport, Transport
+from setup_manager.net.transport import HttpTransport, NoTransport, Transport
 from setup_manager.download.verified import VerifiedFile
 
 

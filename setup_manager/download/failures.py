@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from setup_manager.catalog.artifact import Artifact
-from setup_manager.download.protocol import Fault
+from setup_manager.net.protocol import Fault
 from setup_manager.errors import (
     AccessDeniedError,
     DownloadFailedError,

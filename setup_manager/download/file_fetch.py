@@ -16,7 +16,7 @@ from setup_manager.download.assembly import Assembly
 from setup_manager.download.board import Board
 from setup_manager.download.checks import read_checks, stamp_of, write_checks
 from setup_manager.download.chunks import Coverage
-from setup_manager.download.durable import Disk
+from setup_manager.fs.disk import Disk
 from setup_manager.download.events import DownloadEvent, Kind, Meter, Observer, timestamp
 from setup_manager.download.failures import disk_failure, source_failure
 from setup_manager.download.hashing import hash_whole
@@ -37,7 +37,7 @@ from setup_manager.download.transfer import (
     OutOfSourcesError,
     Surroundings,
 )
-from setup_manager.download.transport import Transport
+from setup_manager.net.transport import Transport
 from setup_manager.download.verified import VerifiedFile
 from setup_manager.errors import BusyError, InterruptedByUserError, SetupError
 from setup_manager.gguf.early_check import early_check

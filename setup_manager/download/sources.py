@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from setup_manager.catalog.artifact import Artifact
 from setup_manager.download.options import DownloadOptions
 from setup_manager.download.places import Origin
-from setup_manager.download.protocol import (
+from setup_manager.net.protocol import (
     Action,
     Fault,
     Located,
@@ -30,7 +30,7 @@ from setup_manager.download.protocol import (
     shown,
     strong_etag,
 )
-from setup_manager.download.transport import Stream, Transport
+from setup_manager.net.transport import Stream, Transport
 
 _STRIKES = 4
 _HOPS = 5

@@ -15,7 +15,7 @@ from pathlib import Path
 from setup_manager.catalog.artifact import Artifact
 from setup_manager.download.checks import stamp_of, write_checks
 from setup_manager.download.chunks import Coverage
-from setup_manager.download.durable import OsDisk
+from setup_manager.fs.disk import OsDisk
 from setup_manager.download.hashing import hash_whole
 from setup_manager.download.places import FilePlaces
 from setup_manager.download.store import remove_leftovers

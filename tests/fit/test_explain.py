@@ -9,7 +9,7 @@ import pytest
 from setup_manager.catalog.load import load_catalog
 from setup_manager.catalog.select import weight_files
 from setup_manager.fit.explain import Candidate, Explanation, explain
-from setup_manager.fit.explain_text import Screen, explanation_lines
+from setup_manager.cli.explain_text import Screen, explanation_lines
 from setup_manager.fit.recommend import weights_of
 from setup_manager.fit.settings import Settings
 from setup_manager.machine.facts import Machine

@@ -21,7 +21,7 @@ from setup_manager.runtimes import server
 from setup_manager.runtimes.base import ModelFiles
 from setup_manager.runtimes.options import StartOptions
 from setup_manager.runtimes.server import ServerProcess
-from setup_manager.state.host import this_host
+from setup_manager.library.host import this_host
 from tests.api.conftest import Surroundings
 from tests.runtimes.fakes import FakeServer
 

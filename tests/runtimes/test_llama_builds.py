@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from setup_manager.download.options import DownloadOptions, NetworkOptions
+from setup_manager.download.options import DownloadOptions
+from setup_manager.net.options import NetworkOptions
 from setup_manager.errors import (
     DownloadFailedError,
     InterruptedByUserError,

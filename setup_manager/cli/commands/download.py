@@ -18,7 +18,7 @@ from setup_manager.units import format_duration, format_rate, format_size
 
 if TYPE_CHECKING:
     from setup_manager.download.plan import DownloadPlan
-    from setup_manager.workflow.download import DownloadResult
+    from setup_manager.app.download import DownloadResult
 
 
 @gemma_command(
@@ -44,14 +44,14 @@ def command(
 ) -> Outcome:
     """Fetch and verify MODEL; run it again after any interruption to go on."""
     from setup_manager.cli.plans import wanted_of
-    from setup_manager.workflow.download import (
+    from setup_manager.app.download import (
         check_disk,
         download,
         plan_document,
         plan_download,
     )
-    from setup_manager.workflow.record import recorded
-    from setup_manager.workflow.subject import Subject
+    from setup_manager.app.record import recorded
+    from setup_manager.session.subject import Subject
 
     session = shell.open_session(storage, downloading)
     subject = Subject(session, model, wanted_of(files))

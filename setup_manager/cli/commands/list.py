@@ -15,7 +15,7 @@ from setup_manager.cli.shell import Shell
 if TYPE_CHECKING:
     from setup_manager.catalog.variant import Catalog, CatalogFile, Variant
     from setup_manager.cli.terminal import Terminal
-    from setup_manager.state.inventory import InstalledModel
+    from setup_manager.library.inventory import InstalledModel
 
 
 @gemma_command(

@@ -22,7 +22,7 @@ from setup_manager.errors import SetupError
 from setup_manager.units import format_size
 
 if TYPE_CHECKING:
-    from setup_manager.workflow.session import Session
+    from setup_manager.session.session import Session
 
 
 @gemma_command(
@@ -70,8 +70,8 @@ def command(
     from setup_manager.cli.plans import machine_for, planning_of, wanted_of
     from setup_manager.report.drawing import require_extra
     from setup_manager.report.page import render
-    from setup_manager.state.files import write_atomically
-    from setup_manager.workflow.report import ReportRequest, gather
+    from setup_manager.fs.atomic import write_atomically
+    from setup_manager.report.gather import ReportRequest, gather
 
     require_extra()
     session = shell.open_session(storage)

@@ -60,10 +60,10 @@ def command(
     from setup_manager.cli.models import installed_subject
     from setup_manager.cli.plans import planning_of, wanted_of
     from setup_manager.smoke.report import require_passed
-    from setup_manager.workflow.planning import installed_settings
-    from setup_manager.workflow.record import recorded
-    from setup_manager.workflow.runtimes import choose_runtime, find_runtimes
-    from setup_manager.workflow.smoke import Trial, smoke
+    from setup_manager.app.planning import installed_settings
+    from setup_manager.app.record import recorded
+    from setup_manager.app.runtimes import choose_runtime, find_runtimes
+    from setup_manager.app.smoke import Trial, smoke
 
     refuse_other_machine(planning)
     session = shell.open_session(storage)

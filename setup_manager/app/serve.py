@@ -1,0 +1,67 @@
+"""Running a model in the foreground until somebody stops it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from setup_manager.fit.settings import Settings
+from setup_manager.runtimes.base import RuntimeStatus
+from setup_manager.runtimes.options import start_options
+from setup_manager.runtimes.server import LoadProgress, ServerProcess
+from setup_manager.smoke.request import SmokeEvent
+from setup_manager.library.inventory import InstalledModel
+from setup_manager.app.runtimes import ChosenRuntime, choose_runtime, server_runtime
+from setup_manager.session.session import Session
+from setup_manager.app.smoke import model_files
+
+
+def choose_server(statuses: Sequence[RuntimeStatus], wanted: str) -> ChosenRuntime:
+    """Choose what serves: of the runtimes that are started for one model.
+
+    Raises:
+        RuntimeMissingError: If there is none, or Ollama was asked for, which serves by itself.
+    """
+    servers = [
+        replace(status, found=False, endpoint="", hint="Ollama serves by itself: `ollama run`.")
+        if status.name == "ollama"
+        else status
+        for status in statuses
+    ]
+    return choose_runtime(servers, wanted)
+
+
+def serve(
+    session: Session,
+    model: InstalledModel,
+    runtime: RuntimeStatus,
+    settings: Settings,
+    *,
+    port: int | None,
+    ready: Callable[[str], None],
+) -> None:
+    """Run a model as a server on 127.0.0.1; returns when the server ends by itself.
+
+    Args:
+        session: What to work with.
+        model: The installed model.
+        runtime: What runs it.
+        settings: How it is started.
+        port: A fixed port, None for a free one.
+        ready: Told the endpoint once it answers.
+
+    Raises:
+        SetupError: If the engine dies; its last words are in the error.
+        KeyboardInterrupt: If the user stops it; the engine is ended first.
+    """
+    files = model_files(model, with_drafter=settings.drafter)
+    launch = server_runtime(runtime).launch(files, start_options(settings))
+
+    def loading(progress: LoadProgress) -> None:
+        event = SmokeEvent("load", progress.seconds, progress.last_words)
+        session.observer.smoke(event)
+
+    with ServerProcess(launch, alias=model.name, port=port, observer=loading) as server:
+        ready(server.endpoint)
+        if server.wait() != 0:
+            raise server.failure()
