@@ -27,34 +27,34 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, get_args
 
-from setup_manager.download.options import DownloadOptions
-from setup_manager.errors import SetupError, UsageError
-from setup_manager.fit.explain import Explanation
-from setup_manager.fit.quality import Task
-from setup_manager.fit.settings import KvType, Preference
-from setup_manager.machine.facts import Machine
-from setup_manager.smoke.report import SmokeReport
-from setup_manager.library.host import this_host
-from setup_manager.library.inventory import InstalledModel
-from setup_manager.library.paths import Place
-from setup_manager.app import check as checking
-from setup_manager.app import download as downloading
-from setup_manager.app import install as installing
-from setup_manager.app.check import CheckResult
-from setup_manager.app.download import DownloadResult
-from setup_manager.session.events import Observer
-from setup_manager.app.install import InstallPlan, InstallRequest, StageResult
-from setup_manager.session.opening import open_session
 from setup_manager.app.planning import Planning
-from setup_manager.app.recommend import (
+from setup_manager.app.start import StartCommands, start_commands
+from setup_manager.app.verbs import check as checking
+from setup_manager.app.verbs import download as downloading
+from setup_manager.app.verbs import install as installing
+from setup_manager.app.verbs.check import CheckResult
+from setup_manager.app.verbs.download import DownloadResult
+from setup_manager.app.verbs.install import InstallPlan, InstallRequest, StageResult
+from setup_manager.app.verbs.recommend import (
     RecommendResult,
     Weighing,
     explain_model,
     recommend_models,
 )
+from setup_manager.download.options import DownloadOptions
+from setup_manager.errors import SetupError, UsageError
+from setup_manager.fit.explain import Explanation
+from setup_manager.fit.quality import Task
+from setup_manager.fit.settings import KvType, Preference
+from setup_manager.library.host import this_host
+from setup_manager.library.inventory import InstalledModel
+from setup_manager.library.paths import Place
+from setup_manager.machine.facts import Machine
+from setup_manager.session.events import Observer
+from setup_manager.session.opening import open_session
 from setup_manager.session.session import Session
-from setup_manager.app.start import StartCommands, start_commands
 from setup_manager.session.subject import Subject, Wanted
+from setup_manager.smoke.report import SmokeReport
 
 __all__ = [
     "CheckResult",

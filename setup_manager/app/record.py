@@ -11,9 +11,6 @@ from typing import Protocol, runtime_checkable
 
 from setup_manager.download.events import DownloadEvent, Kind
 from setup_manager.errors import SetupError
-from setup_manager.smoke.guard import Reading
-from setup_manager.smoke.report import ProcessMemory
-from setup_manager.smoke.request import SmokeEvent, Watch
 from setup_manager.library.history import (
     MOST_INCIDENTS,
     DownloadRun,
@@ -27,6 +24,9 @@ from setup_manager.library.history import (
 )
 from setup_manager.session.events import Observer, StageEvent
 from setup_manager.session.session import Session
+from setup_manager.smoke.guard import Reading
+from setup_manager.smoke.report import ProcessMemory
+from setup_manager.smoke.request import SmokeEvent, Watch
 
 _INCIDENTS = {Kind.RETRY, Kind.WAIT, Kind.DROPPED, Kind.DAMAGED, Kind.FAILED}
 

@@ -6,8 +6,8 @@ import json
 import shlex
 from dataclasses import dataclass
 
-from setup_manager.runtimes.presets import router_command
 from setup_manager.library.inventory import InstalledModel, Registration
+from setup_manager.runtimes.presets import router_command
 from setup_manager.session.session import Session
 
 DEFAULT_PORT = 8080

@@ -23,7 +23,7 @@ def installed_subject(
     Raises:
         UsageError: If it is no model, or not installed.
     """
-    from setup_manager.app.smoke import installed
+    from setup_manager.app.verbs.smoke import installed
     from setup_manager.session.subject import Subject
 
     by_name = session.inventory.find(text)

@@ -20,8 +20,8 @@ from setup_manager.download.chunks import ADOPTED, FOUND, Coverage, Span, grid, 
 from setup_manager.download.events import Kind
 from setup_manager.download.failures import wrong_content
 from setup_manager.download.hashing import damaged_spans
-from setup_manager.net.protocol import Fault
 from setup_manager.download.transfer import Notice, Transfer
+from setup_manager.net.protocol import Fault
 
 _BATCH = 8
 _DISK_ROUNDS = 2

@@ -20,13 +20,13 @@ from typing import Protocol
 
 from setup_manager.download.board import Board, Lease
 from setup_manager.download.chunks import Span
-from setup_manager.fs.disk import lower_priority
 from setup_manager.download.events import Kind
 from setup_manager.download.hashing import Hasher
 from setup_manager.download.options import DownloadOptions
 from setup_manager.download.pace import ConnectionCount, RateLimit, memory_pressure
-from setup_manager.net.protocol import Action, Fault, Verdict
 from setup_manager.download.sources import Source, SourceError, backoff, choose
+from setup_manager.fs.disk import lower_priority
+from setup_manager.net.protocol import Action, Fault, Verdict
 from setup_manager.net.transport import Stream, TransportError
 from setup_manager.units import KIB
 

@@ -29,7 +29,7 @@ from setup_manager.fit.memory import memory_use
 from setup_manager.fit.quality import Task, quality
 from setup_manager.fit.results import MemoryUse, Speed, Verdict
 from setup_manager.fit.settings import KvType, Preference, Settings, check_settings
-from setup_manager.fit.speed import Measurement, speed
+from setup_manager.fit.speed import Measurement, predict_speed
 from setup_manager.fit.weights import WeightsFacts, estimated_weights
 from setup_manager.machine.facts import Machine, MemoryUser
 from setup_manager.units import GB, format_duration, format_memory
@@ -120,7 +120,7 @@ class Recommendation:
     headroom_bytes: int
 
 
-def recommend(
+def rank_choices(
     catalog: Catalog,
     machine: Machine,
     request: Request | None = None,
@@ -226,7 +226,7 @@ class _Situation:
         settings = plan.settings(request)
         use = plan.use(settings)
         fit = compare(use, self.machine, self.headroom)
-        rate = speed(
+        rate = predict_speed(
             variant.architecture, weights, settings, self.machine, measurements=self.measurements
         )
         points = quality(variant, file.quantization, trained=file.qat, task=request.task)

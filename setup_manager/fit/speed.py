@@ -82,7 +82,7 @@ class _Terms:
         return max(self.seconds, key=lambda name: self.seconds[name])
 
 
-def speed(
+def predict_speed(
     architecture: Architecture,
     weights: WeightsFacts,
     settings: Settings,

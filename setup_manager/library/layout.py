@@ -23,9 +23,9 @@ from pathlib import Path
 from stat import S_ISREG
 
 from setup_manager.catalog.artifact import Artifact
+from setup_manager.catalog.identity import COMMIT, check_names
 from setup_manager.download.places import FilePlaces
 from setup_manager.errors import InsufficientDiskError, SetupError
-from setup_manager.fs.names import COMMIT, check_names
 
 _PARTIAL = ".gemma-setup.partial"
 

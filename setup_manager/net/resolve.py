@@ -9,10 +9,10 @@ from difflib import get_close_matches
 from typing import Protocol
 
 from setup_manager.catalog.artifact import Artifact, Model, Role
+from setup_manager.catalog.naming import is_qat, label_of, quantization_of, role_of, shard_of
 from setup_manager.catalog.reference import FileReference, RepositoryReference
 from setup_manager.errors import AccessDeniedError, UsageError, VerificationFailedError
 from setup_manager.net.metadata import RemoteFile, Snapshot
-from setup_manager.catalog.naming import is_qat, label_of, quantization_of, role_of, shard_of
 
 # What is taken when no quantization is named: 4 bits, the best of them first (QAT is preferred
 # whatever its label), then more bits, then fewer.

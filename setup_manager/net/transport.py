@@ -24,9 +24,9 @@ from urllib3 import connection as urllib3_connection
 from urllib3 import connectionpool, exceptions, poolmanager
 
 from setup_manager.net.dialing import dial
-from setup_manager.net.proxies import proxy_for
 from setup_manager.net.options import NetworkOptions
 from setup_manager.net.protocol import Fault
+from setup_manager.net.proxies import proxy_for
 
 READ_SECONDS = 0.1
 """A read ends about this fast, so that progress shows and limits stay smooth."""

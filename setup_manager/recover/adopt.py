@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from setup_manager.download.adopt import adopt
+from setup_manager.download.adopt import adopt_file
 from setup_manager.download.chunks import chunk_size
 from setup_manager.download.file_fetch import disk_state
 from setup_manager.download.options import DownloadOptions
@@ -182,7 +182,7 @@ class TakeOver:
         self.tell(offer.sentence)
         if self.move:
             self._make_it_ours(offer)
-        return adopt(
+        return adopt_file(
             offer.artifact,
             self.layout,
             offer.leftover.path,

@@ -10,8 +10,8 @@ from setup_manager.catalog.artifact import Artifact
 from setup_manager.download.failures import source_failure
 from setup_manager.download.options import DownloadOptions
 from setup_manager.download.places import Origin
-from setup_manager.net.protocol import Fault
 from setup_manager.download.sources import Source, SourceError, backoff
+from setup_manager.net.protocol import Fault
 from setup_manager.net.transport import Transport, TransportError
 from setup_manager.recover.sample import NoRangesError
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from setup_manager.catalog.artifact import Artifact
 from setup_manager.catalog.variant import CatalogFile
-from setup_manager.gguf.early_check import early_check
+from setup_manager.gguf.early_check import check_early
 from setup_manager.gguf.header import GgufError, Header, read_header
 from setup_manager.recover.leftover import Leftover, shown
 
@@ -108,7 +108,7 @@ def _header(path: Path) -> tuple[Header | None, str | None]:
         first = file.read(_FIRST_BYTES)
         if not first.strip(b"\0"):
             return None, None  # the part with the header has not come yet
-        problem = early_check(first)
+        problem = check_early(first)
         if problem is not None:
             return None, problem
         file.seek(0)

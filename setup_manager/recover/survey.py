@@ -74,7 +74,7 @@ class Finding:
         }
 
 
-def survey(
+def survey_leftovers(
     leftovers: Iterable[Leftover],
     catalog: Catalog,
     resolve: Callable[[CatalogFile], Artifact | None],

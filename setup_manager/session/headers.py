@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from setup_manager.catalog.artifact import Artifact
-from setup_manager.net.transport import HttpTransport
 from setup_manager.errors import VerificationFailedError
 from setup_manager.gguf.header import GgufError, Header, NeedMoreBytes, read_header
+from setup_manager.net.transport import HttpTransport
 from setup_manager.recover.hub_reader import HubReader
-from setup_manager.units import MIB
 from setup_manager.session.session import Session
+from setup_manager.units import MIB
 
 # The header of a real Gemma 4 is 15 to 20 MB long, nearly all of it vocabulary.
 _FIRST_BYTES = 1 * MIB

@@ -14,20 +14,20 @@ from typing import TYPE_CHECKING
 
 from setup_manager.catalog.load import load_catalog
 from setup_manager.catalog.variant import Catalog
-from setup_manager.runtimes.presets import Presets
-from setup_manager.runtimes.releases import RELEASES_URL
 from setup_manager.library.inventory import Inventory
 from setup_manager.library.measurements import Measurements
 from setup_manager.library.paths import Paths
+from setup_manager.runtimes.presets import Presets
+from setup_manager.runtimes.releases import RELEASES_URL
 from setup_manager.session.events import Observer, Silence
 
 if TYPE_CHECKING:
     from setup_manager.download.options import DownloadOptions
-    from setup_manager.net.options import NetworkOptions
     from setup_manager.download.places import Origin
     from setup_manager.library.layout import HubCacheLayout, PlainFolderLayout
-    from setup_manager.net.metadata import HubMetadata
     from setup_manager.machine.facts import Machine
+    from setup_manager.net.metadata import HubMetadata
+    from setup_manager.net.options import NetworkOptions
     from setup_manager.runtimes.llama_builds import LlamaBuilds
 
 DEFAULT_ENDPOINT = "https://huggingface.co"

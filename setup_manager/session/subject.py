@@ -11,20 +11,20 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from setup_manager.catalog.artifact import Model
+from setup_manager.catalog.naming import label_of
 from setup_manager.catalog.reference import (
     FileReference,
     RepositoryReference,
     VariantReference,
     parse_model,
 )
-from setup_manager.catalog.select import Selection, select
+from setup_manager.catalog.select import Selection, select_files
 from setup_manager.catalog.variant import Catalog, CatalogFile, Variant
 from setup_manager.errors import UsageError
 from setup_manager.fit.header_facts import architecture_from_header, weights_from_headers
 from setup_manager.fit.recommend import weights_of
 from setup_manager.fit.weights import WeightsFacts
 from setup_manager.gguf.header import Header
-from setup_manager.catalog.naming import label_of
 from setup_manager.session.headers import local_headers, remote_headers
 from setup_manager.session.session import Session
 
@@ -192,7 +192,7 @@ class Subject:
     def _select(self) -> Selection | None:
         catalog = self._session.catalog
         if isinstance(self._reference, VariantReference):
-            return select(
+            return select_files(
                 catalog,
                 self._reference,
                 with_projector=self._wanted.projector,

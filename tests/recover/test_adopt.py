@@ -13,10 +13,8 @@ from scripts.make_leftovers import FILE, REPOSITORY
 from setup_manager.catalog.artifact import Artifact
 from setup_manager.download.engine import fetch
 from setup_manager.download.options import DownloadOptions
-from setup_manager.net.options import NetworkOptions
 from setup_manager.download.places import FileJob, Origin
 from setup_manager.download.store import FileClaim
-from setup_manager.net.transport import HttpTransport, NoTransport
 from setup_manager.errors import (
     AccessDeniedError,
     BusyError,
@@ -25,6 +23,8 @@ from setup_manager.errors import (
     SetupError,
 )
 from setup_manager.library.layout import HubCacheLayout, PlainFolderLayout
+from setup_manager.net.options import NetworkOptions
+from setup_manager.net.transport import HttpTransport, NoTransport
 from setup_manager.recover.adopt import TakeOver
 from setup_manager.recover.find import find_leftovers
 from setup_manager.recover.hub_reader import HubReader

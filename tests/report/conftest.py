@@ -6,10 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from setup_manager.app.planning import Planning
+from setup_manager.app.verbs.install import InstallRequest, install
 from setup_manager.catalog.load import load_catalog
 from setup_manager.download.options import DownloadOptions
-from setup_manager.net.options import NetworkOptions
+from setup_manager.library.paths import resolve_paths
 from setup_manager.machine.facts import Disk, Machine, MemoryUser, Surroundings
+from setup_manager.net.options import NetworkOptions
 from setup_manager.rehearsal.faults import BadLine
 from setup_manager.rehearsal.loopback import LoopbackHub
 from setup_manager.rehearsal.model import (
@@ -20,12 +23,9 @@ from setup_manager.rehearsal.model import (
     rehearsal_catalog,
 )
 from setup_manager.report.content import Content
-from setup_manager.library.paths import resolve_paths
-from setup_manager.units import GIB
-from setup_manager.app.install import InstallRequest, install
-from setup_manager.app.planning import Planning
-from setup_manager.report.gather import ReportRequest, gather
+from setup_manager.report.facts import ReportRequest, gather
 from setup_manager.session.session import HubAccess, Session
+from setup_manager.units import GIB
 from tests.fit.machines import cpu_machine
 
 CREATED_AT = "2026-05-04T03:02:01+00:00"

@@ -9,8 +9,8 @@ import pytest
 
 from setup_manager.report.anonymous import anonymised
 from setup_manager.report.content import Content
+from setup_manager.report.facts import ReportRequest, gather
 from setup_manager.report.page import render
-from setup_manager.report.gather import ReportRequest, gather
 from setup_manager.session.session import Session
 from tests.report.conftest import CREATED_AT, private_machine
 

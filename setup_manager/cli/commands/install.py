@@ -21,8 +21,8 @@ from setup_manager.errors import UsageError
 from setup_manager.units import format_memory, format_size
 
 if TYPE_CHECKING:
+    from setup_manager.app.verbs.install import InstallPlan, InstallResult
     from setup_manager.runtimes.releases import Build
-    from setup_manager.app.install import InstallPlan, InstallResult
     from setup_manager.session.session import Session
 
 
@@ -60,10 +60,10 @@ def command(
     Without MODEL the best one for this machine is taken. Run the same command again after any
     interruption; it goes on where it stopped.
     """
+    from setup_manager.app.verbs.install import InstallRequest, install
+    from setup_manager.app.verbs.register import OllamaWay
     from setup_manager.cli.commands.runtime import build_text
     from setup_manager.cli.plans import planning_of, wanted_of
-    from setup_manager.app.install import InstallRequest, install
-    from setup_manager.app.register import OllamaWay
 
     session = shell.open_session(storage, downloading)
     request = InstallRequest(

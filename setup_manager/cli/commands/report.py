@@ -68,10 +68,10 @@ def command(
     that was installed last, or else the one that suits this machine best.
     """
     from setup_manager.cli.plans import machine_for, planning_of, wanted_of
-    from setup_manager.report.drawing import require_extra
-    from setup_manager.report.page import render
     from setup_manager.fs.atomic import write_atomically
-    from setup_manager.report.gather import ReportRequest, gather
+    from setup_manager.report.drawing import require_extra
+    from setup_manager.report.facts import ReportRequest, gather
+    from setup_manager.report.page import render
 
     require_extra()
     session = shell.open_session(storage)

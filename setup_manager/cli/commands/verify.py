@@ -18,9 +18,9 @@ from setup_manager.errors import UsageError
 from setup_manager.units import format_size
 
 if TYPE_CHECKING:
+    from setup_manager.app.verbs.verify import VerifyRow
     from setup_manager.cli.terminal import Terminal
     from setup_manager.session.session import Session
-    from setup_manager.app.verify import VerifyRow
 
 
 @gemma_command(
@@ -44,7 +44,7 @@ def command(
     repair: bool,
 ) -> Outcome:
     """Hash again what is installed; with --repair, fetch only what is damaged."""
-    from setup_manager.app.verify import files_to_verify, verify, wrong_file
+    from setup_manager.app.verbs.verify import files_to_verify, verify, wrong_file
 
     session = shell.open_session(storage, downloading)
     files = files_to_verify(session, _canonical(session, model))

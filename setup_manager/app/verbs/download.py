@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from setup_manager.app.transfer import begin, fetch, jobs_for
+from setup_manager.app.verbs.recover import use_leftovers
 from setup_manager.catalog.artifact import Model
 from setup_manager.download import engine
 from setup_manager.download.plan import DownloadPlan
 from setup_manager.download.verified import VerifiedFile
-from setup_manager.app.recover import use_leftovers
 from setup_manager.session.session import Session
-from setup_manager.app.transfer import begin, fetch, jobs_for
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ def plan_download(session: Session, model: Model, *, copied_bytes: int = 0) -> D
         copied_bytes: What a runtime's own copy will take on the same disk.
     """
     options = replace(session.downloading, extra_bytes=copied_bytes)
-    return engine.plan(jobs_for(session, model), session.layout, options)
+    return engine.plan_files(jobs_for(session, model), session.layout, options)
 
 
 def check_disk(session: Session, planned: DownloadPlan) -> None:

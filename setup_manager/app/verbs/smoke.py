@@ -7,26 +7,26 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from setup_manager.app.record import observed
+from setup_manager.app.verbs.runtime import server_runtime
 from setup_manager.catalog.artifact import Role
 from setup_manager.errors import UsageError
 from setup_manager.fit.memory import memory_use
 from setup_manager.fit.settings import Settings
-from setup_manager.fit.speed import Measurement, speed
+from setup_manager.fit.speed import Measurement, predict_speed
+from setup_manager.library.inventory import InstalledModel
 from setup_manager.machine.probe import power
 from setup_manager.machine.probe.machine import read_used_vram
 from setup_manager.machine.probe.system import LocalCommands, System, this_platform
-from setup_manager.runtimes.base import ModelFiles, RuntimeStatus
 from setup_manager.net.local import LocalClient
+from setup_manager.runtimes.base import ModelFiles, RuntimeStatus
 from setup_manager.runtimes.options import start_options
+from setup_manager.session.session import Session
+from setup_manager.session.subject import Subject
 from setup_manager.smoke.reading import machine_reader, process_reader
 from setup_manager.smoke.report import Prediction, SmokeReport
 from setup_manager.smoke.request import SmokeRequest, Watch
 from setup_manager.smoke.run import run_smoke, run_smoke_ollama, smoke_options
-from setup_manager.library.inventory import InstalledModel
-from setup_manager.app.record import observed
-from setup_manager.app.runtimes import server_runtime
-from setup_manager.session.session import Session
-from setup_manager.session.subject import Subject
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +183,7 @@ def _predict(
     machine = session.machine
     architecture, weights = subject.variant.architecture, subject.weights
     use = memory_use(architecture, weights, settings, machine)
-    rate = speed(architecture, weights, settings, machine, measurements=measurements)
+    rate = predict_speed(architecture, weights, settings, machine, measurements=measurements)
     return Prediction(use.total_bytes, rate.tokens_per_second, rate.low, rate.high)
 
 

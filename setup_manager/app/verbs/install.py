@@ -12,6 +12,33 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from setup_manager.app.folders import device_of
+from setup_manager.app.planning import Planning, settings_for
+from setup_manager.app.record import recorded
+from setup_manager.app.verbs.check import CheckResult, check
+from setup_manager.app.verbs.download import (
+    DownloadResult,
+    check_disk,
+    download,
+    plan_document,
+    plan_download,
+)
+from setup_manager.app.verbs.recommend import recommend_models
+from setup_manager.app.verbs.register import (
+    OllamaWay,
+    RegisterResult,
+    is_in_ollama,
+    ollama_store,
+    register,
+)
+from setup_manager.app.verbs.runtime import (
+    ChosenRuntime,
+    choose_runtime,
+    find_runtimes,
+    install_build,
+    offered_build,
+)
+from setup_manager.app.verbs.smoke import smoke
 from setup_manager.download import engine
 from setup_manager.download.plan import DownloadPlan
 from setup_manager.errors import (
@@ -26,43 +53,16 @@ from setup_manager.fit.headroom import available_bytes, compare, default_headroo
 from setup_manager.fit.memory import memory_use
 from setup_manager.fit.results import MemoryUse, Speed, Verdict
 from setup_manager.fit.settings import Settings
-from setup_manager.fit.speed import speed
+from setup_manager.fit.speed import predict_speed
+from setup_manager.library.inventory import InstalledModel
 from setup_manager.machine.checks import Status
 from setup_manager.runtimes.ollama.versions import ollama_copies_bytes
 from setup_manager.runtimes.releases import Build
-from setup_manager.smoke.report import SmokeReport, require_passed
-from setup_manager.library.inventory import InstalledModel
-from setup_manager.units import format_duration, format_memory, format_rate, format_size
-from setup_manager.app.check import CheckResult, check
-from setup_manager.app.download import (
-    DownloadResult,
-    check_disk,
-    download,
-    plan_document,
-    plan_download,
-)
 from setup_manager.session.events import StageEvent, StageStatus
-from setup_manager.app.folders import device_of
-from setup_manager.app.planning import Planning, settings_for
-from setup_manager.app.recommend import recommend_models
-from setup_manager.app.record import recorded
-from setup_manager.app.register import (
-    OllamaWay,
-    RegisterResult,
-    is_in_ollama,
-    ollama_store,
-    register,
-)
-from setup_manager.app.runtimes import (
-    ChosenRuntime,
-    choose_runtime,
-    find_runtimes,
-    install_build,
-    offered_build,
-)
 from setup_manager.session.session import Session
-from setup_manager.app.smoke import smoke
 from setup_manager.session.subject import Subject, Wanted
+from setup_manager.smoke.report import SmokeReport, require_passed
+from setup_manager.units import format_duration, format_memory, format_rate, format_size
 
 STAGES = ("check", "recommend", "plan", "download", "register", "smoke")
 
@@ -399,7 +399,9 @@ def make_plan(
         return InstallPlan(subject, runtime, settings, planned, None, None, None)
     architecture, weights = subject.variant.architecture, subject.weights
     use = memory_use(architecture, weights, settings, machine)
-    rate = speed(architecture, weights, settings, machine, measurements=session.measurements.all())
+    rate = predict_speed(
+        architecture, weights, settings, machine, measurements=session.measurements.all()
+    )
     verdict = compare(use, machine, default_headroom(machine)).verdict
     return InstallPlan(subject, runtime, settings, planned, use, rate, verdict)
 

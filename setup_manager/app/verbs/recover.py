@@ -8,20 +8,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from setup_manager.app.transfer import begin, fetch
 from setup_manager.catalog.artifact import Artifact, Model, Role
 from setup_manager.catalog.variant import CatalogFile
-from setup_manager.net.transport import HttpTransport
 from setup_manager.download.verified import VerifiedFile
 from setup_manager.errors import SetupError
+from setup_manager.net.transport import HttpTransport
 from setup_manager.recover.adopt import Outcome, TakeOver
 from setup_manager.recover.busy import find_busy
 from setup_manager.recover.find import find_leftovers
 from setup_manager.recover.hub_reader import HubReader
 from setup_manager.recover.offer import Offer, offers_for
 from setup_manager.recover.places import usual_folders
-from setup_manager.recover.survey import Finding, by_artifact, survey
+from setup_manager.recover.survey import Finding, by_artifact, survey_leftovers
 from setup_manager.session.session import Session
-from setup_manager.app.transfer import begin, fetch
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ def look(session: Session, paths: Sequence[Path] = ()) -> RecoverPlan:
         paths: Folders and files; the usual folders if there are none.
     """
     found = find_leftovers(paths or _usual_folders(session))
-    findings = survey(
+    findings = survey_leftovers(
         found.leftovers,
         session.catalog,
         _resolver(session),

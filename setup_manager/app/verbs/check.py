@@ -7,28 +7,28 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from setup_manager.app.planning import Planning, settings_for
+from setup_manager.app.verbs.download import check_disk, plan_download
+from setup_manager.app.verbs.runtime import (
+    choose_runtime,
+    find_runtimes,
+    runtime_document,
+)
 from setup_manager.download.plan import DownloadPlan
 from setup_manager.errors import InsufficientDiskError, SetupError
 from setup_manager.fit.headroom import compare, default_headroom
 from setup_manager.fit.memory import memory_use
 from setup_manager.fit.results import MemoryUse, Verdict
 from setup_manager.fit.settings import Settings
-from setup_manager.net.reachability import HubReachability, probe_hub
 from setup_manager.machine.checks import Check, Status, machine_checks
 from setup_manager.machine.document import mask, to_document
 from setup_manager.machine.facts import Machine
 from setup_manager.machine.probe.disk import measure_writing
+from setup_manager.net.reachability import HubReachability, probe_hub
 from setup_manager.runtimes.base import RuntimeStatus
-from setup_manager.units import format_memory, format_rate, format_size
-from setup_manager.app.download import check_disk, plan_download
-from setup_manager.app.planning import Planning, settings_for
-from setup_manager.app.runtimes import (
-    choose_runtime,
-    find_runtimes,
-    runtime_document,
-)
 from setup_manager.session.session import Session
 from setup_manager.session.subject import Subject
+from setup_manager.units import format_memory, format_rate, format_size
 
 _CLOCK_SKEW_SECONDS = 300.0
 _SLOW_DISK_BYTES_PER_SECOND = 20_000_000  # an SD card; loading 5 GB from it takes minutes

@@ -13,7 +13,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from setup_manager.app.planning import Planning
+from setup_manager.app.verbs.install import InstallRequest, InstallResult, install
 from setup_manager.errors import SetupError
+from setup_manager.library.paths import Paths, Place
 from setup_manager.rehearsal.faults import BadLine
 from setup_manager.rehearsal.loopback import LoopbackHub
 from setup_manager.rehearsal.model import (
@@ -23,9 +26,6 @@ from setup_manager.rehearsal.model import (
     model_path,
     rehearsal_catalog,
 )
-from setup_manager.library.paths import Paths, Place
-from setup_manager.app.install import InstallRequest, InstallResult, install
-from setup_manager.app.planning import Planning
 from setup_manager.session.session import HubAccess, Session
 
 # Shorter than for a real hub, so that the stall of the bad line is noticed while people watch.

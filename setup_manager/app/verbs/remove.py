@@ -13,15 +13,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from setup_manager.download.store import FileBusyError, FileClaim
-from setup_manager.errors import RuntimeMissingError, SetupError
-from setup_manager.library.layout import HubCacheLayout, PlainFolderLayout
-from setup_manager.library.inventory import InstalledFile, InstalledModel, Registration
-from setup_manager.units import format_size
 from setup_manager.app.folders import layout_of
 from setup_manager.app.record import history_of
-from setup_manager.app.register import unregister
+from setup_manager.app.verbs.register import unregister
+from setup_manager.download.store import FileBusyError, FileClaim
+from setup_manager.errors import RuntimeMissingError, SetupError
+from setup_manager.library.inventory import InstalledFile, InstalledModel, Registration
+from setup_manager.library.layout import HubCacheLayout, PlainFolderLayout
 from setup_manager.session.session import Session
+from setup_manager.units import format_size
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
+from setup_manager.app.planning import Planning, settings_for
 from setup_manager.catalog.select import weight_files
 from setup_manager.fit.document import (
     memory_document,
@@ -12,12 +13,11 @@ from setup_manager.fit.document import (
     settings_document,
     speed_document,
 )
-from setup_manager.fit.explain import Candidate, Explanation, explain
+from setup_manager.fit.explain import Candidate, Explanation, explain_fit
 from setup_manager.fit.quality import Task
-from setup_manager.fit.recommend import Recommendation, Request, recommend, weights_of
+from setup_manager.fit.recommend import Recommendation, Request, rank_choices, weights_of
 from setup_manager.machine.document import to_document
 from setup_manager.machine.facts import Machine
-from setup_manager.app.planning import Planning, settings_for
 from setup_manager.session.session import Session
 from setup_manager.session.subject import Subject, unknown_architecture
 
@@ -82,7 +82,7 @@ def recommend_models(
         download_bytes_per_second=weighing.download_bytes_per_second,
     )
     measurements = session.measurements.all()
-    found = recommend(session.catalog, machine, request, measurements=measurements)
+    found = rank_choices(session.catalog, machine, request, measurements=measurements)
     return RecommendResult(found, machine, session.private_words)
 
 
@@ -103,7 +103,7 @@ def explain_model(
         Candidate(other.quantization, other.qat, weights_of(catalog, other, variant))
         for other in weight_files(catalog, variant.key)
     ]
-    explanation = explain(
+    explanation = explain_fit(
         variant,
         Candidate(subject.quantization, subject.qat, subject.weights),
         settings,

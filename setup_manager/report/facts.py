@@ -10,25 +10,25 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from setup_manager import __version__
+from setup_manager.app.planning import Planning
+from setup_manager.app.record import history_of
+from setup_manager.app.start import start_commands
+from setup_manager.app.verbs.recommend import (
+    explain_model,
+    explanation_document,
+    recommend_models,
+)
 from setup_manager.catalog.reference import VariantReference, parse_model
 from setup_manager.errors import InsufficientMemoryError, SetupError
 from setup_manager.fit.document import recommendation_document
 from setup_manager.fit.explain import Explanation
 from setup_manager.fit.recommend import Recommendation
+from setup_manager.library.inventory import InstalledModel
 from setup_manager.machine.document import to_document
 from setup_manager.machine.facts import Machine
 from setup_manager.report.anonymous import anonymised
 from setup_manager.report.content import Content
-from setup_manager.library.inventory import InstalledModel
-from setup_manager.app.planning import Planning
-from setup_manager.app.recommend import (
-    explain_model,
-    explanation_document,
-    recommend_models,
-)
-from setup_manager.app.record import history_of
 from setup_manager.session.session import Session
-from setup_manager.app.start import start_commands
 from setup_manager.session.subject import Subject, Wanted
 
 _SHORTEST_CONTEXT = 4096
