@@ -41,20 +41,13 @@ from setup_manager.app.verbs.recommend import (
     explain_model,
     recommend_models,
 )
-from setup_manager.download.options import DownloadOptions
+from setup_manager.download import DownloadOptions
 from setup_manager.errors import SetupError, UsageError
-from setup_manager.fit.explain import Explanation
-from setup_manager.fit.quality import Task
-from setup_manager.fit.settings import KvType, Preference
-from setup_manager.library.host import this_host
-from setup_manager.library.inventory import InstalledModel
-from setup_manager.library.paths import Place
-from setup_manager.machine.facts import Machine
-from setup_manager.session.events import Observer
-from setup_manager.session.opening import open_session
-from setup_manager.session.session import Session
-from setup_manager.session.subject import Subject, Wanted
-from setup_manager.smoke.report import SmokeReport
+from setup_manager.fit import Explanation, KvType, Preference, Task
+from setup_manager.library import InstalledModel, Place, this_host
+from setup_manager.machine import Machine
+from setup_manager.session import Observer, Session, Subject, Wanted, open_session
+from setup_manager.smoke import SmokeReport
 
 __all__ = [
     "CheckResult",

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from setup_manager.library.inventory import InstalledFile
-from setup_manager.library.layout import HubCacheLayout, PlainFolderLayout
+from setup_manager.library import HubCacheLayout, InstalledFile, PlainFolderLayout
 
 
 def layout_of(file: InstalledFile) -> HubCacheLayout | PlainFolderLayout:

@@ -7,14 +7,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from setup_manager.errors import UsageError
-from setup_manager.fit.headroom import compare, default_headroom
-from setup_manager.fit.memory import memory_use
-from setup_manager.fit.recommend import USUAL_CONTEXTS, default_context
-from setup_manager.fit.settings import KvType, Preference, Settings, check_settings
-from setup_manager.machine.document import from_document
-from setup_manager.machine.facts import Machine
-from setup_manager.session.session import Session
-from setup_manager.session.subject import Subject
+from setup_manager.fit import (
+    USUAL_CONTEXTS,
+    KvType,
+    Preference,
+    Settings,
+    check_settings,
+    compare,
+    default_context,
+    default_headroom,
+    memory_use,
+)
+from setup_manager.machine import Machine, from_document
+from setup_manager.session import Session, Subject
 
 _MAX_MACHINE_FILE_BYTES = 4 * 1024 * 1024
 

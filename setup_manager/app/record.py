@@ -9,9 +9,9 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Protocol, runtime_checkable
 
-from setup_manager.download.events import DownloadEvent, Kind
+from setup_manager.download import DownloadEvent, Kind
 from setup_manager.errors import SetupError
-from setup_manager.library.history import (
+from setup_manager.library import (
     MOST_INCIDENTS,
     DownloadRun,
     DownloadSample,
@@ -22,11 +22,8 @@ from setup_manager.library.history import (
     SmokeRun,
     Thinned,
 )
-from setup_manager.session.events import Observer, StageEvent
-from setup_manager.session.session import Session
-from setup_manager.smoke.guard import Reading
-from setup_manager.smoke.report import ProcessMemory
-from setup_manager.smoke.request import SmokeEvent, Watch
+from setup_manager.session import Observer, Session, StageEvent
+from setup_manager.smoke import ProcessMemory, Reading, SmokeEvent, Watch
 
 _INCIDENTS = {Kind.RETRY, Kind.WAIT, Kind.DROPPED, Kind.DAMAGED, Kind.FAILED}
 

@@ -6,9 +6,9 @@ import json
 import shlex
 from dataclasses import dataclass
 
-from setup_manager.library.inventory import InstalledModel, Registration
+from setup_manager.library import InstalledModel, Registration
 from setup_manager.runtimes.presets import router_command
-from setup_manager.session.session import Session
+from setup_manager.session import Session
 
 DEFAULT_PORT = 8080
 _OLLAMA_ENDPOINT = "http://127.0.0.1:11434"

@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from setup_manager.catalog.artifact import Model
-from setup_manager.download import engine
-from setup_manager.download.places import FileJob
-from setup_manager.download.verified import VerifiedFile
-from setup_manager.library.inventory import InstalledModel
-from setup_manager.session.session import Session
+from setup_manager.catalog import Model
+from setup_manager.download import FileJob, VerifiedFile
+from setup_manager.download import fetch as fetch_files
+from setup_manager.library import InstalledModel
+from setup_manager.session import Session
 
 
 def jobs_for(session: Session, model: Model) -> tuple[FileJob, ...]:
@@ -42,7 +41,7 @@ def fetch(
     Raises:
         SetupError: As `engine.fetch` says; what came is kept.
     """
-    files = engine.fetch(
+    files = fetch_files(
         jobs_for(session, model),
         session.layout,
         replace(session.downloading, extra_bytes=copied_bytes),

@@ -6,7 +6,7 @@ import re
 
 from setup_manager.catalog.artifact import Artifact
 from setup_manager.errors import VerificationFailedError
-from setup_manager.fs.names import wrong_path
+from setup_manager.fs import wrong_path
 
 _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
 COMMIT = re.compile(r"[0-9a-f]{40}")

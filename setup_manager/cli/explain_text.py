@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from setup_manager.fit.explain import Explanation, MemoryPart
-from setup_manager.fit.results import Speed, Verdict
+from setup_manager.fit import Explanation, MemoryPart, Speed, Verdict
 from setup_manager.units import format_memory, format_size
 
 _LABEL_WIDTH = 21

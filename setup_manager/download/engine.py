@@ -16,9 +16,8 @@ from setup_manager.download.places import FileJob, Layout
 from setup_manager.download.plan import DownloadPlan, check_artifact, check_space, plan_download
 from setup_manager.download.transfer import Surroundings
 from setup_manager.download.verified import VerifiedFile
-from setup_manager.fs.disk import Disk, OsDisk
-from setup_manager.net.options import NetworkOptions
-from setup_manager.net.transport import HttpTransport, NoTransport, Transport
+from setup_manager.fs import Disk, OsDisk
+from setup_manager.net import HttpTransport, NetworkOptions, NoTransport, Transport
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from setup_manager.catalog.artifact import Artifact
+from setup_manager.catalog import Artifact
 from setup_manager.download.assembly import Assembly
 from setup_manager.download.board import Board
 from setup_manager.download.checks import read_checks, stamp_of, write_checks
@@ -38,9 +38,9 @@ from setup_manager.download.transfer import (
 )
 from setup_manager.download.verified import VerifiedFile
 from setup_manager.errors import BusyError, InterruptedByUserError, SetupError
-from setup_manager.fs.disk import Disk
-from setup_manager.gguf.early_check import check_early
-from setup_manager.net.transport import Transport
+from setup_manager.fs import Disk
+from setup_manager.gguf import check_early
+from setup_manager.net import Transport
 from setup_manager.units import format_size
 
 

@@ -25,9 +25,8 @@ from setup_manager.download.hashing import Hasher
 from setup_manager.download.options import DownloadOptions
 from setup_manager.download.pace import ConnectionCount, RateLimit, memory_pressure
 from setup_manager.download.sources import Source, SourceError, backoff, choose
-from setup_manager.fs.disk import lower_priority
-from setup_manager.net.protocol import Action, Fault, Verdict
-from setup_manager.net.transport import Stream, TransportError
+from setup_manager.fs import lower_priority
+from setup_manager.net import Action, Fault, Stream, TransportError, Verdict
 from setup_manager.units import KIB
 
 _TICK = 0.05

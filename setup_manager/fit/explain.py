@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from setup_manager.catalog.variant import Variant
+from setup_manager.catalog import Variant
 from setup_manager.fit.cache import cache_cells, cache_width, kv_cache_bytes
 from setup_manager.fit.headroom import available_bytes, compare, default_headroom
 from setup_manager.fit.memory import memory_use
@@ -20,7 +20,7 @@ from setup_manager.fit.settings import Settings
 from setup_manager.fit.speed import Measurement, ceiling, predict_speed
 from setup_manager.fit.tensors import is_global, owns_cache
 from setup_manager.fit.weights import WeightsFacts, read_bytes_per_token
-from setup_manager.machine.facts import Machine, Vendor
+from setup_manager.machine import Machine, Vendor
 from setup_manager.units import format_memory
 
 _SHOWN_CONTEXTS = (4096, 32768, 131072)

@@ -20,9 +20,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from setup_manager.catalog.artifact import Role
-from setup_manager.catalog.select import weight_files
-from setup_manager.catalog.variant import Catalog, CatalogFile, Variant
+from setup_manager.catalog import Catalog, CatalogFile, Role, Variant, weight_files
 from setup_manager.errors import InsufficientMemoryError, UsageError
 from setup_manager.fit.headroom import Fit, available_bytes, compare, default_headroom
 from setup_manager.fit.memory import memory_use
@@ -31,7 +29,7 @@ from setup_manager.fit.results import MemoryUse, Speed, Verdict
 from setup_manager.fit.settings import KvType, Preference, Settings, check_settings
 from setup_manager.fit.speed import Measurement, predict_speed
 from setup_manager.fit.weights import WeightsFacts, estimated_weights
-from setup_manager.machine.facts import Machine, MemoryUser
+from setup_manager.machine import Machine, MemoryUser
 from setup_manager.units import GB, format_duration, format_memory
 
 # Contexts to choose from when none is asked for, the best first. 32,768 tokens hold a long

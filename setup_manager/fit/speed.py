@@ -16,7 +16,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from setup_manager.catalog.variant import Architecture
+from setup_manager.catalog import Architecture
 from setup_manager.fit.cache import cache_width, pair_bytes
 from setup_manager.fit.placement import Placement, place
 from setup_manager.fit.results import Speed
@@ -28,7 +28,7 @@ from setup_manager.fit.weights import (
     read_bytes_per_token,
     read_elements_per_token,
 )
-from setup_manager.machine.facts import Basis, Gpu, Machine, Power, Processor, Vendor
+from setup_manager.machine import Basis, Gpu, Machine, Power, Processor, Vendor
 
 # Depth that a speed holds for when none is given: a conversation that has begun.
 USUAL_DEPTH = 2048

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from setup_manager.fs.atomic import read_json, write_json
+from setup_manager.fs import read_json, write_json
 
 _SCHEMA = 1
 MOST_RUNS = 12

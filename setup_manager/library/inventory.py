@@ -14,9 +14,9 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from setup_manager.catalog.artifact import Artifact, Model, Role
-from setup_manager.download.verified import VerifiedFile
-from setup_manager.fs.atomic import read_json, write_json
+from setup_manager.catalog import Artifact, Model, Role
+from setup_manager.download import VerifiedFile
+from setup_manager.fs import read_json, write_json
 
 _SCHEMA = 1
 

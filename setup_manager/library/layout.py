@@ -22,9 +22,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from stat import S_ISREG
 
-from setup_manager.catalog.artifact import Artifact
-from setup_manager.catalog.identity import COMMIT, check_names
-from setup_manager.download.places import FilePlaces
+from setup_manager.catalog import COMMIT, Artifact, check_names
+from setup_manager.download import FilePlaces
 from setup_manager.errors import InsufficientDiskError, SetupError
 
 _PARTIAL = ".gemma-setup.partial"

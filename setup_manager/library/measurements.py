@@ -6,9 +6,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from setup_manager.fit.settings import KvType, Settings
-from setup_manager.fit.speed import Measurement
-from setup_manager.fs.atomic import read_json, write_json
+from setup_manager.fit import KvType, Measurement, Settings
+from setup_manager.fs import read_json, write_json
 
 _SCHEMA = 1
 _MOST_KEPT = 50

@@ -12,7 +12,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from setup_manager.catalog.identity import COMMIT
+from setup_manager.catalog import COMMIT
 from setup_manager.errors import SetupError, UsageError
 from setup_manager.net import failures
 from setup_manager.net.client import checked_endpoint, http_error, trust

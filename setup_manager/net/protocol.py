@@ -15,7 +15,7 @@ from email.utils import parsedate_to_datetime
 from enum import Enum, StrEnum
 from urllib.parse import quote, urljoin, urlsplit
 
-from setup_manager.catalog.artifact import Artifact
+from setup_manager.catalog import Artifact
 
 _RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)")
 _DIGEST = re.compile(r"[0-9a-f]{64}")

@@ -8,9 +8,18 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Protocol
 
-from setup_manager.catalog.artifact import Artifact, Model, Role
-from setup_manager.catalog.naming import is_qat, label_of, quantization_of, role_of, shard_of
-from setup_manager.catalog.reference import FileReference, RepositoryReference
+from setup_manager.catalog import (
+    Artifact,
+    FileReference,
+    Model,
+    RepositoryReference,
+    Role,
+    is_qat,
+    label_of,
+    quantization_of,
+    role_of,
+    shard_of,
+)
 from setup_manager.errors import AccessDeniedError, UsageError, VerificationFailedError
 from setup_manager.net.metadata import RemoteFile, Snapshot
 

@@ -11,10 +11,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 
-from setup_manager.catalog.artifact import Artifact
-from setup_manager.catalog.variant import CatalogFile
-from setup_manager.gguf.early_check import check_early
-from setup_manager.gguf.header import GgufError, Header, read_header
+from setup_manager.catalog import Artifact, CatalogFile
+from setup_manager.gguf import GgufError, Header, check_early, read_header
 from setup_manager.recover.leftover import Leftover, shown
 
 # The new chat template of July 2026 made the text files longer by 1,440 to 2,144 bytes, and some

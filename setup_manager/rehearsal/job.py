@@ -16,7 +16,7 @@ from typing import Any
 from setup_manager.app.planning import Planning
 from setup_manager.app.verbs.install import InstallRequest, InstallResult, install
 from setup_manager.errors import SetupError
-from setup_manager.library.paths import Paths, Place
+from setup_manager.library import Paths, Place
 from setup_manager.rehearsal.faults import BadLine
 from setup_manager.rehearsal.loopback import LoopbackHub
 from setup_manager.rehearsal.model import (
@@ -26,7 +26,7 @@ from setup_manager.rehearsal.model import (
     model_path,
     rehearsal_catalog,
 )
-from setup_manager.session.session import HubAccess, Session
+from setup_manager.session import HubAccess, Session
 
 # Shorter than for a real hub, so that the stall of the bad line is noticed while people watch.
 _STALL_SECONDS = 2.0

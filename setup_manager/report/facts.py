@@ -18,18 +18,14 @@ from setup_manager.app.verbs.recommend import (
     explanation_document,
     recommend_models,
 )
-from setup_manager.catalog.reference import VariantReference, parse_model
+from setup_manager.catalog import VariantReference, parse_model
 from setup_manager.errors import InsufficientMemoryError, SetupError
-from setup_manager.fit.document import recommendation_document
-from setup_manager.fit.explain import Explanation
-from setup_manager.fit.recommend import Recommendation
-from setup_manager.library.inventory import InstalledModel
-from setup_manager.machine.document import to_document
-from setup_manager.machine.facts import Machine
+from setup_manager.fit import Explanation, Recommendation, recommendation_document
+from setup_manager.library import InstalledModel
+from setup_manager.machine import Machine, to_document
 from setup_manager.report.anonymous import anonymised
 from setup_manager.report.content import Content
-from setup_manager.session.session import Session
-from setup_manager.session.subject import Subject, Wanted
+from setup_manager.session import Session, Subject, Wanted
 
 _SHORTEST_CONTEXT = 4096
 _SMOKE_FIELDS = frozenset(

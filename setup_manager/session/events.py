@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-from setup_manager.download.events import DownloadEvent
-from setup_manager.smoke.request import SmokeEvent
+from setup_manager.download import DownloadEvent
+from setup_manager.smoke import SmokeEvent
 
 
 class StageStatus(StrEnum):

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from setup_manager.catalog.artifact import Artifact
+from setup_manager.catalog import Artifact
 from setup_manager.errors import VerificationFailedError
-from setup_manager.gguf.header import GgufError, Header, NeedMoreBytes, read_header
-from setup_manager.net.transport import HttpTransport
-from setup_manager.recover.hub_reader import HubReader
+from setup_manager.gguf import GgufError, Header, NeedMoreBytes, read_header
+from setup_manager.net import HttpTransport
+from setup_manager.recover import HubReader
 from setup_manager.session.session import Session
 from setup_manager.units import MIB
 

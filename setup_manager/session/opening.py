@@ -7,11 +7,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from setup_manager.download.options import DownloadOptions
-from setup_manager.library.host import Host
-from setup_manager.library.paths import Place
-from setup_manager.net.options import NetworkOptions
-from setup_manager.net.token import find_token, is_offline
+from setup_manager.download import DownloadOptions
+from setup_manager.library import Host, Place
+from setup_manager.net import NetworkOptions, find_token, is_offline
 from setup_manager.runtimes.releases import RELEASES_URL
 from setup_manager.session.events import Observer
 from setup_manager.session.session import DEFAULT_ENDPOINT, HubAccess, Session

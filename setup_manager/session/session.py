@@ -12,22 +12,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from setup_manager.catalog.load import load_catalog
-from setup_manager.catalog.variant import Catalog
-from setup_manager.library.inventory import Inventory
-from setup_manager.library.measurements import Measurements
-from setup_manager.library.paths import Paths
+from setup_manager.catalog import Catalog, load_catalog
+from setup_manager.library import Inventory, Measurements, Paths
 from setup_manager.runtimes.presets import Presets
 from setup_manager.runtimes.releases import RELEASES_URL
 from setup_manager.session.events import Observer, Silence
 
 if TYPE_CHECKING:
-    from setup_manager.download.options import DownloadOptions
-    from setup_manager.download.places import Origin
-    from setup_manager.library.layout import HubCacheLayout, PlainFolderLayout
-    from setup_manager.machine.facts import Machine
-    from setup_manager.net.metadata import HubMetadata
-    from setup_manager.net.options import NetworkOptions
+    from setup_manager.download import DownloadOptions, Origin
+    from setup_manager.library import HubCacheLayout, PlainFolderLayout
+    from setup_manager.machine import Machine
+    from setup_manager.net import HubMetadata, NetworkOptions
     from setup_manager.runtimes.llama_builds import LlamaBuilds
 
 DEFAULT_ENDPOINT = "https://huggingface.co"
@@ -119,7 +114,7 @@ class Session:
     @cached_property
     def machine(self) -> Machine:
         """This machine, probed once."""
-        from setup_manager.machine.probe.machine import read_machine
+        from setup_manager.machine import read_machine
 
         places = {
             "models": self.paths.download_root,
@@ -144,7 +139,7 @@ class Session:
     @cached_property
     def layout(self) -> HubCacheLayout | PlainFolderLayout:
         """How the models folder is laid out."""
-        from setup_manager.library.layout import HubCacheLayout, PlainFolderLayout
+        from setup_manager.library import HubCacheLayout, PlainFolderLayout
 
         if self.paths.models:
             return PlainFolderLayout(self.paths.models.path)
@@ -153,7 +148,7 @@ class Session:
     @cached_property
     def metadata(self) -> HubMetadata:
         """What the hub says of its repositories."""
-        from setup_manager.net.metadata import HubMetadata
+        from setup_manager.net import HubMetadata
 
         known = tuple(dict.fromkeys(file.repository for file in self.catalog.files))
         return HubMetadata(
@@ -167,7 +162,7 @@ class Session:
     @property
     def origins(self) -> tuple[Origin, ...]:
         """The hub, then its mirrors; only the hub gets the token."""
-        from setup_manager.download.places import Origin
+        from setup_manager.download import Origin
 
         mirrors = (Origin(mirror) for mirror in self.hub.mirrors)
         return (Origin(self.hub.endpoint, self.hub.token), *mirrors)

@@ -10,21 +10,27 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from setup_manager.catalog.artifact import Model
-from setup_manager.catalog.naming import label_of
-from setup_manager.catalog.reference import (
+from setup_manager.catalog import (
+    Catalog,
+    CatalogFile,
     FileReference,
+    Model,
     RepositoryReference,
+    Selection,
+    Variant,
     VariantReference,
+    label_of,
     parse_model,
+    select_files,
 )
-from setup_manager.catalog.select import Selection, select_files
-from setup_manager.catalog.variant import Catalog, CatalogFile, Variant
 from setup_manager.errors import UsageError
-from setup_manager.fit.header_facts import architecture_from_header, weights_from_headers
-from setup_manager.fit.recommend import weights_of
-from setup_manager.fit.weights import WeightsFacts
-from setup_manager.gguf.header import Header
+from setup_manager.fit import (
+    WeightsFacts,
+    architecture_from_header,
+    weights_from_headers,
+    weights_of,
+)
+from setup_manager.gguf import Header
 from setup_manager.session.headers import local_headers, remote_headers
 from setup_manager.session.session import Session
 
@@ -230,7 +236,7 @@ class Subject:
         return replace(model, variant=self._selection.variant.key) if self._selection else model
 
     def _resolve(self, reference: RepositoryReference | FileReference, wanted: Wanted) -> Model:
-        from setup_manager.net.resolve import resolve_repository_model
+        from setup_manager.net import resolve_repository_model
 
         return resolve_repository_model(
             reference,

@@ -14,20 +14,21 @@ from setup_manager.app.verbs.runtime import (
     find_runtimes,
     runtime_document,
 )
-from setup_manager.download.plan import DownloadPlan
+from setup_manager.download import DownloadPlan
 from setup_manager.errors import InsufficientDiskError, SetupError
-from setup_manager.fit.headroom import compare, default_headroom
-from setup_manager.fit.memory import memory_use
-from setup_manager.fit.results import MemoryUse, Verdict
-from setup_manager.fit.settings import Settings
-from setup_manager.machine.checks import Check, Status, machine_checks
-from setup_manager.machine.document import mask, to_document
-from setup_manager.machine.facts import Machine
-from setup_manager.machine.probe.disk import measure_writing
-from setup_manager.net.reachability import HubReachability, probe_hub
+from setup_manager.fit import MemoryUse, Settings, Verdict, compare, default_headroom, memory_use
+from setup_manager.machine import (
+    Check,
+    Machine,
+    Status,
+    machine_checks,
+    mask,
+    measure_writing,
+    to_document,
+)
+from setup_manager.net import HubReachability, probe_hub
 from setup_manager.runtimes.base import RuntimeStatus
-from setup_manager.session.session import Session
-from setup_manager.session.subject import Subject
+from setup_manager.session import Session, Subject
 from setup_manager.units import format_memory, format_rate, format_size
 
 _CLOCK_SKEW_SECONDS = 300.0

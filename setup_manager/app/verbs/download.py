@@ -9,11 +9,10 @@ from typing import Any
 
 from setup_manager.app.transfer import begin, fetch, jobs_for
 from setup_manager.app.verbs.recover import use_leftovers
-from setup_manager.catalog.artifact import Model
-from setup_manager.download import engine
-from setup_manager.download.plan import DownloadPlan
-from setup_manager.download.verified import VerifiedFile
-from setup_manager.session.session import Session
+from setup_manager.catalog import Model
+from setup_manager.download import DownloadPlan, VerifiedFile, plan_files
+from setup_manager.download import check_disk as check_room
+from setup_manager.session import Session
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +80,7 @@ def plan_download(session: Session, model: Model, *, copied_bytes: int = 0) -> D
         copied_bytes: What a runtime's own copy will take on the same disk.
     """
     options = replace(session.downloading, extra_bytes=copied_bytes)
-    return engine.plan_files(jobs_for(session, model), session.layout, options)
+    return plan_files(jobs_for(session, model), session.layout, options)
 
 
 def check_disk(session: Session, planned: DownloadPlan) -> None:
@@ -90,7 +89,7 @@ def check_disk(session: Session, planned: DownloadPlan) -> None:
     Raises:
         InsufficientDiskError: With what is needed and what is free.
     """
-    engine.check_disk(planned, session.paths.download_root, session.downloading)
+    check_room(planned, session.paths.download_root, session.downloading)
 
 
 def plan_document(model: Model, planned: DownloadPlan) -> dict[str, Any]:

@@ -39,8 +39,8 @@ from setup_manager.app.verbs.runtime import (
     offered_build,
 )
 from setup_manager.app.verbs.smoke import smoke
-from setup_manager.download import engine
-from setup_manager.download.plan import DownloadPlan
+from setup_manager.download import DownloadPlan
+from setup_manager.download import check_disk as check_room
 from setup_manager.errors import (
     InsufficientDiskError,
     InsufficientMemoryError,
@@ -48,20 +48,26 @@ from setup_manager.errors import (
     RuntimeMissingError,
     SetupError,
 )
-from setup_manager.fit.document import memory_document, settings_document, speed_document
-from setup_manager.fit.headroom import available_bytes, compare, default_headroom
-from setup_manager.fit.memory import memory_use
-from setup_manager.fit.results import MemoryUse, Speed, Verdict
-from setup_manager.fit.settings import Settings
-from setup_manager.fit.speed import predict_speed
-from setup_manager.library.inventory import InstalledModel
-from setup_manager.machine.checks import Status
+from setup_manager.fit import (
+    MemoryUse,
+    Settings,
+    Speed,
+    Verdict,
+    available_bytes,
+    compare,
+    default_headroom,
+    memory_document,
+    memory_use,
+    predict_speed,
+    settings_document,
+    speed_document,
+)
+from setup_manager.library import InstalledModel
+from setup_manager.machine import Status
 from setup_manager.runtimes.ollama.versions import ollama_copies_bytes
 from setup_manager.runtimes.releases import Build
-from setup_manager.session.events import StageEvent, StageStatus
-from setup_manager.session.session import Session
-from setup_manager.session.subject import Subject, Wanted
-from setup_manager.smoke.report import SmokeReport, require_passed
+from setup_manager.session import Session, StageEvent, StageStatus, Subject, Wanted
+from setup_manager.smoke import SmokeReport, require_passed
 from setup_manager.units import format_duration, format_memory, format_rate, format_size
 
 STAGES = ("check", "recommend", "plan", "download", "register", "smoke")
@@ -438,7 +444,7 @@ def _check_disks(session: Session, planned: DownloadPlan) -> None:
     store = ollama_store(session)
     try:
         copies = DownloadPlan((), extra_bytes=planned.extra_bytes)
-        engine.check_disk(copies, store, session.downloading)
+        check_room(copies, store, session.downloading)
     except InsufficientDiskError as error:
         raise InsufficientDiskError(
             "There is not enough room on the disk of Ollama's store.",

@@ -6,20 +6,23 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from setup_manager.app.planning import Planning, settings_for
-from setup_manager.catalog.select import weight_files
-from setup_manager.fit.document import (
+from setup_manager.catalog import weight_files
+from setup_manager.fit import (
+    Candidate,
+    Explanation,
+    Recommendation,
+    Request,
+    Task,
+    explain_fit,
     memory_document,
+    rank_choices,
     recommendation_document,
     settings_document,
     speed_document,
+    weights_of,
 )
-from setup_manager.fit.explain import Candidate, Explanation, explain_fit
-from setup_manager.fit.quality import Task
-from setup_manager.fit.recommend import Recommendation, Request, rank_choices, weights_of
-from setup_manager.machine.document import to_document
-from setup_manager.machine.facts import Machine
-from setup_manager.session.session import Session
-from setup_manager.session.subject import Subject, unknown_architecture
+from setup_manager.machine import Machine, to_document
+from setup_manager.session import Session, Subject, unknown_architecture
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,19 +9,24 @@ from pathlib import Path
 from typing import Any
 
 from setup_manager.app.transfer import begin, fetch
-from setup_manager.catalog.artifact import Artifact, Model, Role
-from setup_manager.catalog.variant import CatalogFile
-from setup_manager.download.verified import VerifiedFile
+from setup_manager.catalog import Artifact, CatalogFile, Model, Role
+from setup_manager.download import VerifiedFile
 from setup_manager.errors import SetupError
-from setup_manager.net.transport import HttpTransport
-from setup_manager.recover.adopt import Outcome, TakeOver
-from setup_manager.recover.busy import find_busy
-from setup_manager.recover.find import find_leftovers
-from setup_manager.recover.hub_reader import HubReader
-from setup_manager.recover.offer import Offer, offers_for
-from setup_manager.recover.places import usual_folders
-from setup_manager.recover.survey import Finding, by_artifact, survey_leftovers
-from setup_manager.session.session import Session
+from setup_manager.net import HttpTransport
+from setup_manager.recover import (
+    Finding,
+    HubReader,
+    Offer,
+    Outcome,
+    TakeOver,
+    by_artifact,
+    find_busy,
+    find_leftovers,
+    offers_for,
+    survey_leftovers,
+    usual_folders,
+)
+from setup_manager.session import Session
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,8 +207,8 @@ def _resolver(session: Session) -> Callable[[CatalogFile], Artifact | None]:
 
 
 def _ask_hub(session: Session, file: CatalogFile) -> Artifact | None:
-    from setup_manager.catalog.reference import FileReference
-    from setup_manager.net.resolve import resolve_repository_model
+    from setup_manager.catalog import FileReference
+    from setup_manager.net import resolve_repository_model
 
     reference = FileReference(file.repository, file.path, "main")
     try:

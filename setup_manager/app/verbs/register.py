@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from setup_manager.app.verbs.smoke import model_files
-from setup_manager.catalog.artifact import Model
+from setup_manager.catalog import Model
 from setup_manager.errors import RegistrationFailedError
-from setup_manager.fit.settings import Settings
-from setup_manager.library.inventory import InstalledModel, Registration
-from setup_manager.net.local import LocalClient
+from setup_manager.fit import Settings
+from setup_manager.library import InstalledModel, Registration
+from setup_manager.net import LocalClient
 from setup_manager.runtimes import llama_cpp, ollama
 from setup_manager.runtimes.base import RuntimeStatus
 from setup_manager.runtimes.ollama.registration import (
@@ -28,8 +28,8 @@ from setup_manager.runtimes.ollama.registration import (
 from setup_manager.runtimes.ollama.server import find_model
 from setup_manager.runtimes.options import start_options
 from setup_manager.runtimes.presets import Preset, preset_name
-from setup_manager.session.session import Session
-from setup_manager.smoke.request import SmokeEvent
+from setup_manager.session import Session
+from setup_manager.smoke import SmokeEvent
 from setup_manager.units import format_size
 
 

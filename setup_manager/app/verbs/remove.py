@@ -16,11 +16,16 @@ from typing import Any
 from setup_manager.app.folders import layout_of
 from setup_manager.app.record import history_of
 from setup_manager.app.verbs.register import unregister
-from setup_manager.download.store import FileBusyError, FileClaim
+from setup_manager.download import FileBusyError, FileClaim
 from setup_manager.errors import RuntimeMissingError, SetupError
-from setup_manager.library.inventory import InstalledFile, InstalledModel, Registration
-from setup_manager.library.layout import HubCacheLayout, PlainFolderLayout
-from setup_manager.session.session import Session
+from setup_manager.library import (
+    HubCacheLayout,
+    InstalledFile,
+    InstalledModel,
+    PlainFolderLayout,
+    Registration,
+)
+from setup_manager.session import Session
 from setup_manager.units import format_size
 
 

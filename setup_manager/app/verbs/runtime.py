@@ -14,7 +14,7 @@ from setup_manager.runtimes.base import RuntimeStatus, ServerRuntime
 from setup_manager.runtimes.llama_builds import InstalledBuild, fetch_releases, install
 from setup_manager.runtimes.ollama import server as ollama
 from setup_manager.runtimes.releases import Build, choose_build
-from setup_manager.session.session import Session
+from setup_manager.session import Session
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,13 +7,13 @@ from dataclasses import replace
 
 from setup_manager.app.verbs.runtime import ChosenRuntime, choose_runtime, server_runtime
 from setup_manager.app.verbs.smoke import model_files
-from setup_manager.fit.settings import Settings
-from setup_manager.library.inventory import InstalledModel
+from setup_manager.fit import Settings
+from setup_manager.library import InstalledModel
 from setup_manager.runtimes.base import RuntimeStatus
 from setup_manager.runtimes.options import start_options
 from setup_manager.runtimes.server import LoadProgress, ServerProcess
-from setup_manager.session.session import Session
-from setup_manager.smoke.request import SmokeEvent
+from setup_manager.session import Session
+from setup_manager.smoke import SmokeEvent
 
 
 def choose_server(statuses: Sequence[RuntimeStatus], wanted: str) -> ChosenRuntime:

@@ -9,24 +9,26 @@ from pathlib import Path
 
 from setup_manager.app.record import observed
 from setup_manager.app.verbs.runtime import server_runtime
-from setup_manager.catalog.artifact import Role
+from setup_manager.catalog import Role
 from setup_manager.errors import UsageError
-from setup_manager.fit.memory import memory_use
-from setup_manager.fit.settings import Settings
-from setup_manager.fit.speed import Measurement, predict_speed
-from setup_manager.library.inventory import InstalledModel
-from setup_manager.machine.probe import power
-from setup_manager.machine.probe.machine import read_used_vram
-from setup_manager.machine.probe.system import LocalCommands, System, this_platform
-from setup_manager.net.local import LocalClient
+from setup_manager.fit import Measurement, Settings, memory_use, predict_speed
+from setup_manager.library import InstalledModel
+from setup_manager.machine import LocalCommands, System, read_thermal, read_used_vram, this_platform
+from setup_manager.net import LocalClient
 from setup_manager.runtimes.base import ModelFiles, RuntimeStatus
 from setup_manager.runtimes.options import start_options
-from setup_manager.session.session import Session
-from setup_manager.session.subject import Subject
-from setup_manager.smoke.reading import machine_reader, process_reader
-from setup_manager.smoke.report import Prediction, SmokeReport
-from setup_manager.smoke.request import SmokeRequest, Watch
-from setup_manager.smoke.run import run_smoke, run_smoke_ollama, smoke_options
+from setup_manager.session import Session, Subject
+from setup_manager.smoke import (
+    Prediction,
+    SmokeReport,
+    SmokeRequest,
+    Watch,
+    machine_reader,
+    process_reader,
+    run_smoke,
+    run_smoke_ollama,
+    smoke_options,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +197,7 @@ def _watch(session: Session) -> Watch:
         return read_used_vram(system, machine.memory)
 
     watch = Watch(
-        read=machine_reader(system, lambda: power.read_thermal(system)),
+        read=machine_reader(system, lambda: read_thermal(system)),
         read_process=process_reader(system),
         used_vram_bytes=used_vram if any(not gpu.unified for gpu in machine.gpus) else None,
     )

@@ -7,13 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from setup_manager.app.folders import layout_of
-from setup_manager.catalog.artifact import Artifact
-from setup_manager.download.installed import FileCheck, repair, verify_file
-from setup_manager.download.places import FileJob
-from setup_manager.download.verified import VerifiedFile
+from setup_manager.catalog import Artifact
+from setup_manager.download import FileCheck, FileJob, VerifiedFile, repair, verify_file
 from setup_manager.errors import UsageError, VerificationFailedError
-from setup_manager.library.inventory import InstalledFile
-from setup_manager.session.session import Session
+from setup_manager.library import InstalledFile
+from setup_manager.session import Session
 from setup_manager.units import format_size
 
 

@@ -22,8 +22,8 @@ from setup_manager.errors import SetupError
 if TYPE_CHECKING:
     from setup_manager.app.verbs.check import CheckResult
     from setup_manager.cli.terminal import Terminal
-    from setup_manager.machine.checks import Check
-    from setup_manager.session.session import Session
+    from setup_manager.machine import Check
+    from setup_manager.session import Session
 
 _NAME_WIDTH = 18
 
@@ -57,7 +57,7 @@ def command(
     """
     from setup_manager.app.verbs.check import check, check_elsewhere, check_model
     from setup_manager.cli.plans import planning_of, wanted_of
-    from setup_manager.session.subject import Subject
+    from setup_manager.session import Subject
 
     session = shell.open_session(storage)
     subject = Subject(session, model, wanted_of(files)) if model else None

@@ -18,7 +18,7 @@ from setup_manager.units import format_duration, format_rate, format_size
 
 if TYPE_CHECKING:
     from setup_manager.app.verbs.download import DownloadResult
-    from setup_manager.download.plan import DownloadPlan
+    from setup_manager.download import DownloadPlan
 
 
 @gemma_command(
@@ -51,7 +51,7 @@ def command(
         plan_download,
     )
     from setup_manager.cli.plans import wanted_of
-    from setup_manager.session.subject import Subject
+    from setup_manager.session import Subject
 
     session = shell.open_session(storage, downloading)
     subject = Subject(session, model, wanted_of(files))

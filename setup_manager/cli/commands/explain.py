@@ -44,7 +44,7 @@ def command(
     from setup_manager.app.verbs.recommend import explain_model, explanation_document
     from setup_manager.cli.explain_text import Screen, explanation_lines
     from setup_manager.cli.plans import machine_for, planned_runtime, planning_of, wanted_of
-    from setup_manager.session.subject import Subject
+    from setup_manager.session import Subject
 
     session = shell.open_session(storage)
     explanation = explain_model(

@@ -23,7 +23,7 @@ from setup_manager.units import format_memory, format_size
 if TYPE_CHECKING:
     from setup_manager.app.verbs.install import InstallPlan, InstallResult
     from setup_manager.runtimes.releases import Build
-    from setup_manager.session.session import Session
+    from setup_manager.session import Session
 
 
 @gemma_command(

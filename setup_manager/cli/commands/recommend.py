@@ -21,7 +21,7 @@ from setup_manager.cli.shell import Shell
 if TYPE_CHECKING:
     from setup_manager.app.verbs.recommend import RecommendResult
     from setup_manager.cli.terminal import Terminal
-    from setup_manager.fit.recommend import Choice
+    from setup_manager.fit import Choice
 
 _SHOWN, _SHOWN_REJECTED = 3, 3
 _VERDICT_MARKS = {"fits": "ok", "tight": "warn", "no": "fail"}
@@ -62,7 +62,7 @@ def command(
     """Say which models fit this machine, ranked, why, and what was rejected, why."""
     from setup_manager.app.verbs.recommend import Weighing, recommend_models
     from setup_manager.cli.plans import machine_for, planned_runtime, planning_of
-    from setup_manager.fit.quality import Task
+    from setup_manager.fit import Task
 
     session = shell.open_session(storage)
     result = recommend_models(

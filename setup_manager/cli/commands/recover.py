@@ -21,7 +21,7 @@ from setup_manager.units import format_size
 if TYPE_CHECKING:
     from setup_manager.app.verbs.recover import Recovered, RecoverPlan
     from setup_manager.cli.terminal import Terminal
-    from setup_manager.recover.survey import Finding
+    from setup_manager.recover import Finding
 
 _MARKS = {"adopt": "ok", "finish": "run", "leave": "skip"}
 

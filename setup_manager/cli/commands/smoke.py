@@ -20,7 +20,7 @@ from setup_manager.units import format_duration, format_memory
 
 if TYPE_CHECKING:
     from setup_manager.cli.terminal import Terminal
-    from setup_manager.smoke.report import SmokeReport
+    from setup_manager.smoke import SmokeReport
 
 
 @gemma_command(
@@ -63,7 +63,7 @@ def command(
     from setup_manager.cli.commands.install import refuse_other_machine
     from setup_manager.cli.models import installed_subject
     from setup_manager.cli.plans import planning_of, wanted_of
-    from setup_manager.smoke.report import require_passed
+    from setup_manager.smoke import require_passed
 
     refuse_other_machine(planning)
     session = shell.open_session(storage)

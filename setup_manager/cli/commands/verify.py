@@ -20,7 +20,7 @@ from setup_manager.units import format_size
 if TYPE_CHECKING:
     from setup_manager.app.verbs.verify import VerifyRow
     from setup_manager.cli.terminal import Terminal
-    from setup_manager.session.session import Session
+    from setup_manager.session import Session
 
 
 @gemma_command(
@@ -56,7 +56,7 @@ def command(
 
 def _canonical(session: Session, text: str | None) -> str | None:
     """Spell a MODEL argument as the inventory does; leave a path alone."""
-    from setup_manager.session.subject import Subject
+    from setup_manager.session import Subject
 
     if text is None or session.inventory.find(text) is not None:
         return text
