@@ -105,6 +105,11 @@ class LlamaBuilds:
         """Where archives lie while they come."""
         return AssetLayout(self.root / ".archives")
 
+    @property
+    def lock(self) -> Path:
+        """What whoever unpacks or removes a build holds."""
+        return self.root.with_name(f"{self.root.name}.lock")
+
     def installed(self) -> tuple[InstalledBuild, ...]:
         """List the builds, the current one first, then the newest."""
         current = self._current()
