@@ -16,6 +16,7 @@ from setup_manager.machine.document import from_document, mask, to_document
 from setup_manager.machine.facts import (
     Bandwidth,
     Basis,
+    Container,
     Disk,
     Finding,
     FindingKind,
@@ -25,7 +26,6 @@ from setup_manager.machine.facts import (
     MemoryUser,
     Power,
     Processor,
-    Surroundings,
     Thermal,
     Vendor,
 )
@@ -126,13 +126,13 @@ machines = st.builds(
     arch=texts,
     cpu=processors(),
     memory=memories(),
-    bandwidth=st.builds(Bandwidth, rates, st.sampled_from(Basis)),
+    memory_bandwidth_bytes_per_second=st.builds(Bandwidth, rates, st.sampled_from(Basis)),
     gpus=st.lists(gpus(), max_size=3).map(tuple),
     disks=st.lists(disks(), max_size=3).map(tuple),
     power=st.builds(Power, maybe(flags), texts, maybe(flags), maybe(st.floats(0, 100))),
     thermal=st.builds(Thermal, maybe(st.floats(-50, 150)), maybe(st.integers(0, 10**9))),
-    surroundings=st.builds(
-        Surroundings, texts, st.integers(0, 2), texts, texts,
+    container=st.builds(
+        Container, texts, st.integers(0, 2), texts, texts,
         st.lists(texts, max_size=3).map(tuple), flags,
     ),
     findings=st.lists(
@@ -181,7 +181,7 @@ def example() -> Machine:
             32 * GIB, 16 * GIB, 8 * GIB, "cgroup v2 memory.max", 2 * GIB, GIB, 1.5,
             (MemoryUser("firefox", 3 * GIB, 9),), 0,
         ),
-        bandwidth=Bandwidth(30e9, Basis.MEASURED),
+        memory_bandwidth_bytes_per_second=Bandwidth(30e9, Basis.MEASURED),
         gpus=(
             Gpu(
                 Vendor.NVIDIA, "RTX 3060", 12 * GIB, 9 * GIB, unified=False, driver="570",
@@ -192,7 +192,7 @@ def example() -> Machine:
         disks=(Disk("/home/anna/models", 10, 20, "ext4", "/dev/sda2"),),
         power=Power(on_battery=True, mode="balanced", laptop=True, charge_percent=50.0),
         thermal=Thermal(60.0, 3),
-        surroundings=Surroundings("docker", 0, "kvm", "", ("HTTPS_PROXY",), clock_plausible=True),
+        container=Container("docker", 0, "kvm", "", ("HTTPS_PROXY",), clock_plausible=True),
         findings=(Finding("amdgpu", FindingKind.NOT_FOUND, "no GPU of amd"),),
     )  # fmt: skip
 
@@ -365,10 +365,10 @@ def test_no_name_is_left_anywhere_in_a_document() -> None:
 def test_user_with_the_name_of_a_thing_does_no_harm(user: str) -> None:
     machine = example()
     found = from_document(to_document(machine, private=(user,)))
-    assert (found.os, found.gpus, found.surroundings) == (
+    assert (found.os, found.gpus, found.container) == (
         machine.os,
         machine.gpus,
-        machine.surroundings,
+        machine.container,
     )
 
 
