@@ -264,8 +264,8 @@ def test_absurd_value_is_refused_and_the_field_named(path: str, value: object) -
 @pytest.mark.parametrize(
     "path",
     ["os", "arch", "cpu", "cpu.model", "cpu.physical_cores", "cpu.logical_cores", "memory",
-     "memory.total_bytes", "memory.available_bytes", "gpus", "gpus.0.name", "gpus.0.unified",
-     "gpus.0.total_bytes", "gpus.0.free_bytes", "gpus.0.vendor", "disks.0.path",
+     "memory.total_bytes", "memory.available_bytes", "gpus", "gpus.0.name",
+     "gpus.0.total_bytes", "gpus.0.vendor", "disks.0.path",
      "memory_bandwidth_bytes_per_second", "memory_bandwidth_bytes_per_second.value"],
 )  # fmt: skip
 def test_missing_field_is_named(path: str) -> None:
@@ -278,6 +278,13 @@ def test_missing_field_is_named(path: str) -> None:
     with pytest.raises(UsageError) as refused:
         from_document(document)
     assert f"{path.replace('.0', '[0]')} is missing" in refused.value.message
+
+
+def test_a_card_is_described_by_vendor_name_and_memory() -> None:
+    document = to_document(example())
+    document["gpus"] = [{"vendor": "nvidia", "name": "RTX 4060 Ti", "total_bytes": 16 * GIB}]
+    (gpu,) = from_document(document).gpus
+    assert (gpu.free_bytes, gpu.unified, gpu.integrated) == (16 * GIB, False, False)
 
 
 def test_document_of_the_contract_alone_is_enough() -> None:
