@@ -103,5 +103,5 @@ def test_text_that_is_no_json_is_refused(text: str | bytes) -> None:
 
 @given(st.binary(max_size=60) | st.text(max_size=60))
 def test_text_that_is_no_document_of_ours_is_refused_by_name(text: str | bytes) -> None:
-    with pytest.raises(CodecError, match="."):
+    with pytest.raises(CodecError):
         load(Whole, text)
