@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from setup_manager.app.installed import find_installed
-from setup_manager.app.requests import OnMachine, Run
-from setup_manager.app.verbs.runtime import ChosenRuntime
-from setup_manager.errors import UsageError
+from setup_manager.app.requests import Run
+from setup_manager.app.verbs.runtime import ChosenRuntime, choose_runtime, find_runtimes
 from setup_manager.fit import (
     USUAL_CONTEXTS,
     Settings,
@@ -20,10 +18,9 @@ from setup_manager.fit import (
     memory_use,
 )
 from setup_manager.library import InstalledModel
-from setup_manager.machine import Machine, from_document
+from setup_manager.machine import Machine
+from setup_manager.runtimes.base import RuntimeStatus
 from setup_manager.session import Session, Subject
-
-_MAX_MACHINE_FILE_BYTES = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,19 +40,26 @@ class Launch:
     settings: Settings
 
 
-def plan_launch(session: Session, text: str, asked: Run, runtime: ChosenRuntime) -> Launch:
+def plan_launch(
+    session: Session,
+    text: str,
+    asked: Run,
+    choose: Callable[[Sequence[RuntimeStatus], str], ChosenRuntime] = choose_runtime,
+) -> Launch:
     """Say how an installed model is started.
 
     Args:
         session: What to work with.
         text: MODEL argument.
         asked: What was asked for.
-        runtime: What will run it.
+        choose: Chooses what runs it.
 
     Raises:
         UsageError: If the model is not installed, or a number is out of range for it.
+        RuntimeMissingError: If nothing here can run it.
     """
     model, subject = find_installed(session, text, asked)
+    runtime = choose(find_runtimes(session), asked.runtime)
     if subject is None:
         return Launch(model, None, runtime, asked.settings(runtime.name))
     settings = settings_for(subject, asked, session.machine, runtime.name)
@@ -86,33 +90,3 @@ def settings_for(subject: Subject, asked: Run, machine: Machine, runtime: str) -
         ),
     )
     return replace(chosen, gpu_layers=None)
-
-
-def machine_for(session: Session, asked: OnMachine) -> Machine:
-    """Take the machine that was named, or this one.
-
-    Raises:
-        UsageError: If a file that was named is no machine.
-    """
-    if asked.machine is None:
-        return session.machine
-    if isinstance(asked.machine, Machine):
-        return asked.machine
-    return _read_machine_file(Path(asked.machine))
-
-
-def _read_machine_file(path: Path) -> Machine:
-    """Read `data.machine` of `check --json`, or the whole document."""
-    try:
-        with path.open("rb") as file:
-            document = json.loads(file.read(_MAX_MACHINE_FILE_BYTES))
-    except (OSError, ValueError, RecursionError) as error:
-        raise UsageError(
-            f"{path} is no machine description.",
-            code="bad-machine",
-            context=[str(error)],
-            hint="Make one with `gemma-setup check --json > machine.json` on that machine.",
-        ) from error
-    if isinstance(document, dict) and isinstance(document.get("data"), dict):
-        document = document["data"].get("machine", document)
-    return from_document(document)

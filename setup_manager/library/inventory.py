@@ -186,8 +186,9 @@ class Inventory:
         verified = [
             InstalledFile(file.artifact, file.path, ours.get(file.artifact, True)) for file in files
         ]
-        files = _with_companions(verified, entry)
-        complete = replace(entry, files=files, installed_at=installed_at)
+        complete = replace(
+            entry, files=_with_companions(verified, entry), installed_at=installed_at
+        )
         self.save(complete)
         return complete
 

@@ -71,9 +71,7 @@ def open_session(
             offline=offline,
         ),
         network=NetworkOptions.from_environment(environment),
-        downloading=replace(
-            downloading, checks_dir=paths.state.path / "checks", offline=offline
-        ),
+        downloading=replace(downloading, checks_dir=paths.state.path / "checks", offline=offline),
         catalog_path=Path(named_catalog) if named_catalog else None,
         recovering=recovering,
         private_words=host.private_words,
@@ -88,9 +86,7 @@ def _endpoint(environment: Mapping[str, str]) -> str:
     return environment.get("HF_ENDPOINT", "").strip().rstrip("/") or DEFAULT_ENDPOINT
 
 
-def _models_place(
-    named: Place | StrPath | None, environment: Mapping[str, str]
-) -> Place | None:
+def _models_place(named: Place | StrPath | None, environment: Mapping[str, str]) -> Place | None:
     if isinstance(named, Place):
         return named
     if named:

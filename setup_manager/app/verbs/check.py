@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from setup_manager.app.planning import machine_for, settings_for
+from setup_manager.app.planning import settings_for
 from setup_manager.app.requests import OnMachine, Run
 from setup_manager.app.transfer import check_disk, plan_transfer
 from setup_manager.app.verbs.runtime import (
@@ -71,6 +71,20 @@ class Result:
         """What really stops."""
         return tuple(check for check in self.checks if check.status is Status.FAIL)
 
+    @property
+    def error(self) -> SetupError | None:
+        """The error for what stops, None if nothing does."""
+        if not self.failures:
+            return None
+        names = ", ".join(check.name for check in self.failures)
+        return SetupError(
+            f"This machine is not ready: {names}.",
+            code="check-failed",
+            context=[f"{check.name}: {check.detail}" for check in self.failures],
+            hint=" ".join(dict.fromkeys(check.advice for check in self.failures if check.hint))
+            or "See the lines marked above.",
+        )
+
     def document(self) -> dict[str, Any]:
         """Return ``data`` of `check`, without the names of its user and its host."""
         return {
@@ -94,7 +108,7 @@ def run(session: Session, request: Request) -> Result:
     """
     subject = Subject(session, request.model, request) if request.model is not None else None
     if request.machine is not None:
-        result = _described(machine_for(session, request))
+        result = _described(request.machine_in(session))
     else:
         result = _here(session)
         if request.disk_speed:

@@ -98,6 +98,11 @@ class Plan:
         }
 
     @property
+    def progress(self) -> Progress:
+        """What was done to make the plan."""
+        return Progress(self.stages)
+
+    @property
     def unstarted(self) -> Progress:
         """How far an installation is that ends with its plan."""
         return Progress(with_skipped(self.stages))
@@ -278,9 +283,7 @@ def _plan(
     return made
 
 
-def _make_plan(
-    session: Session, request: Request, subject: Subject, chosen: ChosenRuntime
-) -> Plan:
+def _make_plan(session: Session, request: Request, subject: Subject, chosen: ChosenRuntime) -> Plan:
     """Work out everything that will be done; asks the hub only for files that are not pinned."""
     machine, model = session.machine, subject.model
     settings = settings_for(subject, request, machine, chosen.name)

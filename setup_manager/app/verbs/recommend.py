@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from setup_manager import fit
-from setup_manager.app.planning import machine_for, settings_for
+from setup_manager.app.planning import settings_for
 from setup_manager.app.requests import OnMachine, RankedRun, Run, TaskName, require
 from setup_manager.catalog import weight_files
 from setup_manager.fit import (
@@ -86,7 +86,7 @@ def run(session: Session, request: Request) -> Result:
         InsufficientMemoryError: If nothing fits.
         UsageError: If the machine that was named is none.
     """
-    machine = machine_for(session, request)
+    machine = request.machine_in(session)
     weighed = fit.Request(
         settings=request.settings(),
         context_given=request.context is not None,
@@ -108,11 +108,19 @@ def explain(session: Session, request: ExplainRequest) -> Explanation:
             for it.
     """
     subject = Subject(session, request.model, request)
+    return explain_model(session, subject, request, request.machine_in(session))
+
+
+def explain_model(session: Session, subject: Subject, asked: Run, machine: Machine) -> Explanation:
+    """Do what `explain` does, for a model and a machine that are at hand.
+
+    Raises:
+        UsageError: If the catalogue does not know the model, or a number is out of range for it.
+    """
     variant = subject.variant
     if variant is None:
         raise unknown_architecture(subject.name)
-    machine = machine_for(session, request)
-    settings = settings_for(subject, request, machine, request.planned_runtime)
+    settings = settings_for(subject, asked, machine, asked.planned_runtime)
     catalog = session.catalog
     others = [
         Candidate(other.quantization, other.qat, weights_of(catalog, other, variant))

@@ -11,10 +11,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from setup_manager.app.folders import device_of
 from setup_manager.app.installed import model_files
 from setup_manager.app.planning import Launch, plan_launch
 from setup_manager.app.requests import IntoOllama, Run
-from setup_manager.app.verbs.runtime import choose_runtime, find_runtimes
 from setup_manager.app.verbs.serve import StartCommands, start_commands
 from setup_manager.catalog import Model, Role
 from setup_manager.download import DownloadPlan, check_disk
@@ -106,9 +106,9 @@ def plan(session: Session, request: Request) -> Plan:
         UsageError: If the model is not installed.
         InsufficientDiskError: If there is no room for the runtime's copies.
     """
-    runtime = choose_runtime(find_runtimes(session), request.runtime)
-    launch = plan_launch(session, request.model, request, runtime)
-    check_store(session, copied_bytes(session, _files_of(launch.model), runtime.status, request))
+    launch = plan_launch(session, request.model, request)
+    copied = copied_bytes(session, _files_of(launch.model), launch.runtime.status, request)
+    check_store(session, copied)
     return Plan(launch, request, exact=request.context is not None)
 
 
@@ -284,7 +284,7 @@ def _is_in_ollama(session: Session, model: Model, way: IntoOllama) -> bool:
     if registration is None or not registration.details.get("digest"):
         return False
     if way.pull:
-        return registration.details["way"] == "pull"
+        return bool(registration.details["way"] == "pull")
     files = registration.details.get("asked", {}).get("files", ())
     return all(artifact.sha256 in files for artifact in model.weights)
 

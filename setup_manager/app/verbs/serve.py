@@ -14,7 +14,6 @@ from setup_manager.app.requests import Run
 from setup_manager.app.verbs.runtime import (
     ChosenRuntime,
     choose_runtime,
-    find_runtimes,
     server_runtime,
 )
 from setup_manager.library import InstalledModel, Registration
@@ -77,8 +76,7 @@ def plan(session: Session, request: Request) -> Plan:
         RuntimeMissingError: If there is no runtime that is started for one model.
         UsageError: If the model is not installed.
     """
-    runtime = _choose_server(find_runtimes(session), request.runtime)
-    return Plan(plan_launch(session, request.model, request, runtime), request.port)
+    return Plan(plan_launch(session, request.model, request, _choose_server), request.port)
 
 
 def run(session: Session, plan: Plan, ready: Callable[[str], None] = lambda _: None) -> Result:

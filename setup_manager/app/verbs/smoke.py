@@ -11,7 +11,7 @@ from setup_manager.app.installed import model_files
 from setup_manager.app.planning import Launch, plan_launch
 from setup_manager.app.record import observed, recorded
 from setup_manager.app.requests import Run
-from setup_manager.app.verbs.runtime import choose_runtime, find_runtimes, server_runtime
+from setup_manager.app.verbs.runtime import server_runtime
 from setup_manager.catalog import Role
 from setup_manager.errors import UsageError
 from setup_manager.fit import Measurement, Settings, memory_use, predict_speed
@@ -73,8 +73,7 @@ def plan(session: Session, request: Request) -> Plan:
         RuntimeMissingError: If what is to run it is not here.
         UsageError: If the model is not installed, or a file that the test needs is not.
     """
-    runtime = choose_runtime(find_runtimes(session), request.runtime)
-    launch = plan_launch(session, request.model, request, runtime)
+    launch = plan_launch(session, request.model, request)
     needed = {Role.PROJECTOR: request.image, Role.DRAFTER: request.with_drafter}
     for role, wanted in needed.items():
         if wanted:

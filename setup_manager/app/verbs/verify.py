@@ -89,6 +89,18 @@ class Result:
         """Whether every file is right now."""
         return all(file.right for file in self.files)
 
+    @property
+    def error(self) -> VerificationFailedError | None:
+        """The error for files that are damaged or gone, None if there are none."""
+        wrong = [file for file in self.files if not file.right]
+        if not wrong:
+            return None
+        return VerificationFailedError(
+            f"{len(wrong)} of {len(self.files)} files are damaged or gone.",
+            context=[line for file in wrong for line in _facts(file.file.artifact, file)],
+            hint="Run `gemma-setup verify --repair`: it fetches only what is damaged.",
+        )
+
     def document(self) -> dict[str, Any]:
         """Return ``data`` of `verify`."""
         return {"files": [file.document() for file in self.files], "verified": self.verified}
@@ -118,27 +130,12 @@ def run(session: Session, plan: Plan) -> Result:
     """Hash files again, and mend them if it is asked for.
 
     Returns:
-        What was found: `require_right` makes the error where a file is wrong.
+        What was found: its ``error`` where a file is wrong.
 
     Raises:
         SetupError: If a file cannot be read, or not be mended.
     """
     return Result(tuple(_verify(session, file, mend=plan.repair) for file in plan.files))
-
-
-def require_right(result: Result) -> None:
-    """Turn wrong files into the error for them.
-
-    Raises:
-        VerificationFailedError: If a file is damaged or gone.
-    """
-    wrong = [file for file in result.files if not file.right]
-    if wrong:
-        raise VerificationFailedError(
-            f"{len(wrong)} of {len(result.files)} files are damaged or gone.",
-            context=[line for file in wrong for line in _facts(file.file.artifact, file)],
-            hint="Run `gemma-setup verify --repair`: it fetches only what is damaged.",
-        )
 
 
 def _is_meant(name: str | None, model_name: str, file: InstalledFile) -> bool:
