@@ -140,8 +140,9 @@ def test_the_fields_with_an_engine(
 
 def test_a_leftover(program: Program, tmp_path: Path) -> None:
     leftover = tmp_path / FILE_NAME
-    leftover.write_bytes(model_path().read_bytes()[:1_000_000])
-    arguments = ("recover", str(tmp_path), "--dry-run")
+    leftover.write_bytes(model_path().read_bytes()[:1_200_000])
+    models = ("--models-dir", str(tmp_path / "models"))
+    arguments = ("recover", str(leftover), "--dry-run", *models)
     assert_as_written(program, "recover", *arguments)
     assert program(*arguments, "--json").document["data"]["found"]
 

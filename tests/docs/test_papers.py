@@ -2,7 +2,6 @@
 
 import re
 import tomllib
-from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -33,8 +32,16 @@ def parse(group: click.Group, argv: list[str], parent: click.Context) -> None:
     if isinstance(command, click.Group) and rest and not rest[0].startswith("-"):
         parse(command, rest, click.Context(command, info_name=name, parent=parent))
         return
-    with suppress(click.exceptions.Exit):  # --help ends it
+    if not rest:
+        return  # in running text a command is often only named
+    try:
         command.make_context(name, rest, parent=parent).close()
+    except click.exceptions.Exit:
+        return  # --help ends it
+    except click.BadParameter as error:
+        # Folders and files of examples are on the reader's machine.
+        if not isinstance(getattr(error.param, "type", None), click.Path):
+            raise
 
 
 def parse_line(arguments: str) -> None:
