@@ -32,6 +32,12 @@ def command_line() -> click.Group:
     return cli
 
 
+def root_context() -> click.Context:
+    """Give the context that the program itself starts with."""
+    group = command_line()
+    return click.Context(group, info_name=PROGRAM, **group.context_settings)
+
+
 def error_classes() -> dict[str, tuple[int, str, str]]:
     """Give exit code, default code and meaning of each class of errors, by the class's name."""
     from setup_manager import errors
@@ -103,9 +109,7 @@ def command_section(context: click.Context, common: Iterable[str]) -> Iterator[s
 
 def commands_page() -> str:
     """Write the page of all commands and options."""
-    group = command_line()
-    root = click.Context(group, info_name=PROGRAM, **group.context_settings)
-    every = list(contexts(root, group))
+    every = list(contexts(root_context(), command_line()))
     first, *others = (options(context) for context in every)
     common = {k: v for k, v in first.items() if all(other.get(k) == v for other in others)}
     links = (f"[{c.command_path.removeprefix(PROGRAM).strip()}]" for c in every)

@@ -1,4 +1,4 @@
-"""Every command of the README and the tutorial is run, as printed; so are the examples of the docs."""
+"""Commands and examples of the README, the tutorial and the scripting guide are run as printed."""
 
 import json
 import re

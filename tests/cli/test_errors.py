@@ -1,4 +1,4 @@
-"""Errors as a tired person reads them: each in the reference, each with a way on, each exit code."""
+"""Errors as a tired person reads them: each in the reference, with a way on, each exit code."""
 
 import ast
 import json

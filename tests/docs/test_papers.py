@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 import pytest
 
-from scripts.build_reference import command_line
+from scripts.build_reference import command_line, root_context
 from tests.docs.papers import (
     PAPERS,
     ROOT,
@@ -45,10 +45,8 @@ def parse(group: click.Group, argv: list[str], parent: click.Context) -> None:
 
 
 def parse_line(arguments: str) -> None:
-    group = command_line()
-    if arguments in {"--version", "--help", "-h"}:
-        return
-    parse(group, words(arguments), click.Context(group, info_name="gemma-setup"))
+    if arguments not in {"--version", "--help", "-h"}:
+        parse(command_line(), words(arguments), root_context())
 
 
 @every_paper
@@ -63,7 +61,8 @@ def test_every_command_line_parses(paper: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["no-such-command", "download", "download e4b --no-such-option", "serve e4b --port x"]
+    "line",
+    ["no-such-command", "download --latest", "download e4b --no-such-option", "serve e4b --port x"],
 )
 def test_a_command_line_that_does_not_parse_is_noticed(line: str) -> None:
     with pytest.raises((click.ClickException, AssertionError)):

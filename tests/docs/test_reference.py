@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 import pytest
 
-from scripts.build_reference import PAGES, REFERENCE, command_line, error_rows, main
+from scripts.build_reference import PAGES, REFERENCE, command_line, error_rows, main, root_context
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -16,8 +16,7 @@ def test_a_page_is_current(name: str) -> None:
 
 def test_every_command_and_option_is_there() -> None:
     page = PAGES["commands.md"]()
-    group = command_line()
-    context = click.Context(group)
+    group, context = command_line(), root_context()
     for name in group.list_commands(context):
         command = group.get_command(context, name)
         assert command is not None
