@@ -191,7 +191,8 @@ def test_a_machine_with_a_card(program: Program, tmp_path: Path) -> None:
 def test_differences_are_noticed() -> None:
     right = {"tokens_per_second": 1.5, "low": 1, "high": 2.0, "limited_by": "", "basis": ""}
     assert list(problems(right, "[speed](#speed)", "")) == []
-    for wrong in (
+    different: list[Any] = [
         {**right, "more": 1}, {**right, "low": None}, {**right, "low": True}, {"low": 1}, []
-    ):  # fmt: skip
+    ]  # fmt: skip
+    for wrong in different:
         assert list(problems(wrong, "[speed](#speed)", "")) != []
