@@ -24,9 +24,9 @@ from typing import Any
 
 from setup_manager.catalog.artifact import Role
 from setup_manager.catalog.load import load_catalog
+from setup_manager.catalog.naming import is_qat, label_of, quantization_of, role_of, shard_of
 from setup_manager.errors import SetupError
-from setup_manager.hub.metadata import HubMetadata, RemoteFile, Snapshot
-from setup_manager.hub.naming import is_qat, label_of, quantization_of, role_of, shard_of
+from setup_manager.net.metadata import HubMetadata, RemoteFile, Snapshot
 
 CATALOG = Path(__file__).parents[1] / "setup_manager" / "catalog" / "catalog.json"
 _ROLES = [role.value for role in Role]

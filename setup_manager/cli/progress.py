@@ -18,12 +18,10 @@ from typing import TYPE_CHECKING, Any
 
 from setup_manager.cli.result import wrapped
 from setup_manager.cli.terminal import StatusLine, Terminal, visible_length
-from setup_manager.download.events import DownloadEvent, Kind
-from setup_manager.smoke.guard import Reading
-from setup_manager.smoke.report import ProcessMemory
-from setup_manager.smoke.request import SmokeEvent
+from setup_manager.download import DownloadEvent, Kind
+from setup_manager.session import Observer, Silence, StageEvent, StageStatus
+from setup_manager.smoke import ProcessMemory, Reading, SmokeEvent
 from setup_manager.units import format_duration, format_memory, format_rate, format_size
-from setup_manager.workflow.events import Observer, Silence, StageEvent, StageStatus
 
 if TYPE_CHECKING:
     from tqdm import tqdm

@@ -6,8 +6,7 @@ import errno
 from collections.abc import Sequence
 from pathlib import Path
 
-from setup_manager.catalog.artifact import Artifact
-from setup_manager.download.protocol import Fault
+from setup_manager.catalog import Artifact
 from setup_manager.errors import (
     AccessDeniedError,
     DownloadFailedError,
@@ -16,6 +15,7 @@ from setup_manager.errors import (
     UsageError,
     VerificationFailedError,
 )
+from setup_manager.net import Fault
 from setup_manager.units import format_size
 
 _AGAIN = "Run the same command again: it goes on from here."

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from setup_manager.catalog.artifact import Artifact
+from setup_manager.catalog import Artifact
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,15 +12,17 @@ import time
 import zlib
 from dataclasses import dataclass, replace
 
-from setup_manager.catalog.artifact import Artifact
+from setup_manager.catalog import Artifact
 from setup_manager.download.options import DownloadOptions
 from setup_manager.download.places import Origin
-from setup_manager.download.protocol import (
+from setup_manager.net import (
     Action,
     Fault,
     Located,
     Moved,
     Range,
+    Stream,
+    Transport,
     Verdict,
     judge_content,
     judge_resolve,
@@ -30,7 +32,6 @@ from setup_manager.download.protocol import (
     shown,
     strong_etag,
 )
-from setup_manager.download.transport import Stream, Transport
 
 _STRIKES = 4
 _HOPS = 5

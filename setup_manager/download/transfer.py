@@ -20,14 +20,13 @@ from typing import Protocol
 
 from setup_manager.download.board import Board, Lease
 from setup_manager.download.chunks import Span
-from setup_manager.download.durable import lower_priority
 from setup_manager.download.events import Kind
 from setup_manager.download.hashing import Hasher
 from setup_manager.download.options import DownloadOptions
 from setup_manager.download.pace import ConnectionCount, RateLimit, memory_pressure
-from setup_manager.download.protocol import Action, Fault, Verdict
 from setup_manager.download.sources import Source, SourceError, backoff, choose
-from setup_manager.download.transport import Stream, TransportError
+from setup_manager.fs import lower_priority
+from setup_manager.net import Action, Fault, Stream, TransportError, Verdict
 from setup_manager.units import KIB
 
 _TICK = 0.05

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from setup_manager.catalog.variant import Variant
+from setup_manager.catalog import Variant
 from setup_manager.fit.cache import cache_cells, cache_width, kv_cache_bytes
 from setup_manager.fit.headroom import available_bytes, compare, default_headroom
 from setup_manager.fit.memory import memory_use
@@ -17,10 +17,10 @@ from setup_manager.fit.placement import usable_gpus
 from setup_manager.fit.quality import quantization_loss
 from setup_manager.fit.results import MemoryUse, Speed, Verdict
 from setup_manager.fit.settings import Settings
-from setup_manager.fit.speed import Measurement, ceiling, speed
+from setup_manager.fit.speed import Measurement, ceiling, predict_speed
 from setup_manager.fit.tensors import is_global, owns_cache
 from setup_manager.fit.weights import WeightsFacts, read_bytes_per_token
-from setup_manager.machine.facts import Machine, Vendor
+from setup_manager.machine import Machine, Vendor
 from setup_manager.units import format_memory
 
 _SHOWN_CONTEXTS = (4096, 32768, 131072)
@@ -158,7 +158,7 @@ class Candidate:
     weights: WeightsFacts
 
 
-def explain(
+def explain_fit(
     variant: Variant,
     candidate: Candidate,
     settings: Settings,
@@ -185,7 +185,7 @@ def explain(
     headroom = default_headroom(machine) if headroom_bytes is None else headroom_bytes
     architecture, weights = variant.architecture, candidate.weights
     use = memory_use(architecture, weights, settings, machine)
-    rate = speed(architecture, weights, settings, machine, measurements=measurements)
+    rate = predict_speed(architecture, weights, settings, machine, measurements=measurements)
     story = layer_story(variant, settings)
     best = ceiling(architecture, weights, settings, machine)
     return Explanation(
@@ -268,7 +268,7 @@ def _contexts(
     for context in shown:
         tried = replace(settings, context=context)
         use = memory_use(variant.architecture, weights, tried, machine)
-        full = speed(
+        full = predict_speed(
             variant.architecture, weights, tried, machine, depth=context, measurements=measurements
         )
         rows.append(
@@ -298,7 +298,7 @@ def _quantizations(
     named[candidate.quantization] = candidate
     for other in sorted(named.values(), key=lambda c: c.weights.file_bytes):
         use = memory_use(variant.architecture, other.weights, settings, machine)
-        rate = speed(
+        rate = predict_speed(
             variant.architecture, other.weights, settings, machine, measurements=measurements
         )
         rows.append(

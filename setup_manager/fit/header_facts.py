@@ -10,11 +10,10 @@ import math
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 
-from setup_manager.catalog.variant import Architecture, Experts
+from setup_manager.catalog import Architecture, Experts
 from setup_manager.errors import UsageError
 from setup_manager.fit.weights import WeightsFacts, weights_from_tensors
-from setup_manager.gguf.header import Header, LongArray, Tensor
-from setup_manager.gguf.tensor_types import TENSOR_TYPES
+from setup_manager.gguf import TENSOR_TYPES, Header, LongArray, Tensor
 
 _PREFIX = "gemma4."
 _TOKENS = "tokenizer.ggml.tokens"

@@ -10,7 +10,7 @@ which a token reads a few kilobytes.
 
 from __future__ import annotations
 
-from setup_manager.catalog.variant import Architecture
+from setup_manager.catalog import Architecture
 from setup_manager.fit.cache import kv_cache_bytes, local_cache_bytes
 from setup_manager.fit.compute import cpu_compute_bytes, untouched_compute_bytes
 from setup_manager.fit.placement import (
@@ -22,7 +22,7 @@ from setup_manager.fit.placement import (
 from setup_manager.fit.results import DeviceUse, MemoryUse
 from setup_manager.fit.settings import Settings, check_settings
 from setup_manager.fit.weights import WeightsFacts, repacked_bytes, repacked_types
-from setup_manager.machine.facts import Machine, Vendor
+from setup_manager.machine import Machine, Vendor
 from setup_manager.units import MIB
 
 # The engine's own code, tables and threads, in main memory; measured, see README.

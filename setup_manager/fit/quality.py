@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from setup_manager.catalog.variant import Variant
+from setup_manager.catalog import Variant
 
 
 class Task(StrEnum):

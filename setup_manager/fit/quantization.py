@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 
-from setup_manager.catalog.variant import Architecture
+from setup_manager.catalog import Architecture
 from setup_manager.fit.tensors import TensorKind, TensorShape, tensor_shapes
 
 _BLOCKS: dict[str, tuple[int, int]] = {

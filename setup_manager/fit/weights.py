@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache, lru_cache
 
-from setup_manager.catalog.variant import Architecture
+from setup_manager.catalog import Architecture
 from setup_manager.fit.quantization import recipe_for, typed_tensors, weight_bytes
 from setup_manager.fit.tensors import TensorKind, owns_cache, tensor_shapes
-from setup_manager.machine.facts import Processor
+from setup_manager.machine import Processor
 
 # Tokenizer and tensor list of the published files: 12B Q6_K, Q8_0 and BF16 are 15.9 to 16.1 MB
 # longer than their tensors.

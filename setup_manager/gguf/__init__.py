@@ -1,1 +1,40 @@
-"""Reading GGUF headers, bounded and without trusting them."""
+"""What a GGUF file says of itself, read from its first bytes.
+
+May import: errors, units.
+Invariant: a header from anywhere is refused or decoded, in bounded memory.
+"""
+
+from typing import TYPE_CHECKING
+
+from setup_manager._doors import lazy
+
+if TYPE_CHECKING:
+    from setup_manager.gguf.early_check import check_early
+    from setup_manager.gguf.header import (
+        GgufError,
+        Header,
+        LongArray,
+        NeedMoreBytes,
+        Tensor,
+        read_header,
+    )
+    from setup_manager.gguf.tensor_types import TENSOR_TYPES
+
+__all__ = [
+    "TENSOR_TYPES",
+    "GgufError",
+    "Header",
+    "LongArray",
+    "NeedMoreBytes",
+    "Tensor",
+    "check_early",
+    "read_header",
+]
+
+if not TYPE_CHECKING:
+    __getattr__ = lazy(
+        __name__,
+        early_check="check_early",
+        header="GgufError Header LongArray NeedMoreBytes Tensor read_header",
+        tensor_types="TENSOR_TYPES",
+    )

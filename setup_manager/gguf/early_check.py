@@ -28,7 +28,7 @@ _SIGNATURES = (
 _SAFETENSORS_BRACE_AT = 8
 
 
-def early_check(first_bytes: bytes) -> str | None:
+def check_early(first_bytes: bytes) -> str | None:
     """Say why a file that begins like this is no GGUF, or None if it may be one.
 
     Args:

@@ -6,13 +6,16 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from setup_manager.catalog.artifact import Artifact
-from setup_manager.download.failures import source_failure
-from setup_manager.download.options import DownloadOptions
-from setup_manager.download.places import Origin
-from setup_manager.download.protocol import Fault
-from setup_manager.download.sources import Source, SourceError, backoff
-from setup_manager.download.transport import Transport, TransportError
+from setup_manager.catalog import Artifact
+from setup_manager.download import (
+    DownloadOptions,
+    Origin,
+    Source,
+    SourceError,
+    backoff,
+    source_failure,
+)
+from setup_manager.net import Fault, Transport, TransportError
 from setup_manager.recover.sample import NoRangesError
 
 _ATTEMPTS = 5

@@ -17,13 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from setup_manager.catalog.artifact import Artifact
-from setup_manager.download.engine import fetch
-from setup_manager.download.events import Observer
-from setup_manager.download.options import DownloadOptions, NetworkOptions
-from setup_manager.download.places import FileJob, FilePlaces, Origin
-from setup_manager.download.transport import HttpTransport, Stream, TransportError
+from setup_manager.catalog import Artifact
+from setup_manager.download import DownloadOptions, FileJob, FilePlaces, Observer, Origin, fetch
 from setup_manager.errors import DownloadFailedError, RuntimeMissingError
+from setup_manager.net import HttpTransport, NetworkOptions, Stream, TransportError
 from setup_manager.runtimes.base import RuntimeStatus
 from setup_manager.runtimes.llama_cpp import PROGRAM, inspect
 from setup_manager.runtimes.releases import (

@@ -21,9 +21,9 @@ from dataclasses import dataclass
 from typing import IO, Self
 
 from setup_manager.errors import RuntimeMissingError, SetupError, SmokeFailedError
+from setup_manager.net import BadAnswerError, LocalClient, NoAnswerError
 from setup_manager.runtimes import tether
 from setup_manager.runtimes.base import Launch
-from setup_manager.runtimes.http import BadAnswerError, LocalClient, NoAnswerError
 from setup_manager.units import format_memory
 
 HOST = "127.0.0.1"

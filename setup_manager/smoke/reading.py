@@ -5,11 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from setup_manager.machine.facts import Thermal
-from setup_manager.machine.probe.cgroup import read_memory_groups
-from setup_manager.machine.probe.live import live_memory, resident_bytes
-from setup_manager.machine.probe.memory import memory_within, parse_meminfo, parse_pressure
-from setup_manager.machine.probe.system import System
+from setup_manager.machine import (
+    System,
+    Thermal,
+    live_memory,
+    memory_within,
+    parse_meminfo,
+    parse_pressure,
+    read_memory_groups,
+    resident_bytes,
+)
 from setup_manager.smoke.guard import Reading
 from setup_manager.smoke.report import ProcessMemory
 from setup_manager.units import KIB

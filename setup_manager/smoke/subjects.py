@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Protocol, TypeVar
 
 from setup_manager.errors import RuntimeMissingError, SetupError, SmokeFailedError
-from setup_manager.runtimes.http import BadAnswerError, LocalClient, NoAnswerError
+from setup_manager.net import BadAnswerError, LocalClient, NoAnswerError
 from setup_manager.runtimes.server import ServerProcess, StoppedError, last_lines
 from setup_manager.smoke.chat import Completion, Question, ask_ollama, ask_server
 from setup_manager.smoke.guard import Guard

@@ -24,9 +24,9 @@ from setup_manager.download.events import DownloadEvent, Kind
 from setup_manager.rehearsal.faults import always, nth, reset_after, status, trickle
 from setup_manager.rehearsal.loopback import LoopbackHub
 from setup_manager.rehearsal.model import FILE_NAME, REPOSITORY, VARIANT, model_path
+from setup_manager.session.events import StageEvent, StageStatus
 from setup_manager.smoke.guard import Reading
 from setup_manager.smoke.request import SmokeEvent
-from setup_manager.workflow.events import StageEvent, StageStatus
 from tests.cli.hub import catalog_file, environment_for
 from tests.cli.runner import Program
 from tests.cli.screen import Screen, masked

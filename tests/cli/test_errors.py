@@ -16,7 +16,7 @@ from setup_manager import errors
 from setup_manager.catalog.artifact import Artifact
 from setup_manager.cli.result import wrapped
 from setup_manager.download.failures import source_failure
-from setup_manager.download.protocol import Fault
+from setup_manager.net.protocol import Fault
 from setup_manager.rehearsal.faults import always, nth, reset_after, trickle
 from setup_manager.rehearsal.loopback import LoopbackHub
 from setup_manager.rehearsal.model import FILE_NAME, REPOSITORY, VARIANT, model_path

@@ -20,7 +20,6 @@ from setup_manager.download.chunks import (
     second_crc,
     split_on_grid,
 )
-from setup_manager.download.dialing import interleaved
 from setup_manager.download.events import Meter
 from setup_manager.download.journal import (
     Header,
@@ -32,7 +31,9 @@ from setup_manager.download.journal import (
 )
 from setup_manager.download.pace import ConnectionCount, RateLimit, memory_pressure
 from setup_manager.download.plan import DiskState, check_space, plan_download
-from setup_manager.download.protocol import (
+from setup_manager.errors import InsufficientDiskError
+from setup_manager.net.dialing import interleaved
+from setup_manager.net.protocol import (
     Action,
     Fault,
     Located,
@@ -45,7 +46,6 @@ from setup_manager.download.protocol import (
     shown,
     strong_etag,
 )
-from setup_manager.errors import InsufficientDiskError
 
 SIZE, CHUNK = 1000, 100
 HEADER = Header("a" * 64, SIZE, CHUNK, "owner")

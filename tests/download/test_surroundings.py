@@ -16,9 +16,9 @@ from pathlib import Path
 import pytest
 
 from setup_manager.download.events import Kind
-from setup_manager.download.network import proxy_for
-from setup_manager.download.options import NetworkOptions
 from setup_manager.errors import DownloadFailedError
+from setup_manager.net.options import NetworkOptions
+from setup_manager.net.proxies import proxy_for
 from setup_manager.rehearsal import faults as f
 from tests.download.conftest import MakeRig
 from tests.download.rig import CHUNK, DATA, QUICK_NETWORK

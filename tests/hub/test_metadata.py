@@ -16,10 +16,10 @@ from huggingface_hub import set_client_factory
 from huggingface_hub.utils._http import default_client_factory
 
 from setup_manager.errors import AccessDeniedError, DownloadFailedError, SetupError, UsageError
-from setup_manager.hub.failures import wait_seconds
-from setup_manager.hub.metadata import HubMetadata, RemoteFile
-from setup_manager.hub.reachability import probe_hub
-from setup_manager.hub.token import find_token, is_offline
+from setup_manager.net.failures import wait_seconds
+from setup_manager.net.metadata import HubMetadata, RemoteFile
+from setup_manager.net.reachability import probe_hub
+from setup_manager.net.token import find_token, is_offline
 from setup_manager.rehearsal import faults as f
 from setup_manager.rehearsal.exchange import Fault
 from setup_manager.rehearsal.loopback import Access, LoopbackHub
@@ -188,8 +188,8 @@ import sys, socket
 def refuse(*_, **__): raise AssertionError("a socket")
 socket.socket = refuse
 from setup_manager.errors import DownloadFailedError
-from setup_manager.hub.metadata import HubMetadata
-from setup_manager.hub.reachability import probe_hub
+from setup_manager.net.metadata import HubMetadata
+from setup_manager.net.reachability import probe_hub
 try:
     HubMetadata("https://huggingface.co", offline=True).resolve_revision("org/x")
 except DownloadFailedError as error:

@@ -13,8 +13,8 @@ from setup_manager.errors import (
     UsageError,
     VerificationFailedError,
 )
-from setup_manager.hub.metadata import HubMetadata, RemoteFile, Snapshot
-from setup_manager.hub.resolve import resolve_repository_model
+from setup_manager.net.metadata import HubMetadata, RemoteFile, Snapshot
+from setup_manager.net.resolve import resolve_repository_model
 from setup_manager.rehearsal.loopback import LoopbackHub
 
 StartHub = Callable[..., LoopbackHub]

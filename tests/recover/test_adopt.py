@@ -12,10 +12,9 @@ import pytest
 from scripts.make_leftovers import FILE, REPOSITORY
 from setup_manager.catalog.artifact import Artifact
 from setup_manager.download.engine import fetch
-from setup_manager.download.options import DownloadOptions, NetworkOptions
+from setup_manager.download.options import DownloadOptions
 from setup_manager.download.places import FileJob, Origin
 from setup_manager.download.store import FileClaim
-from setup_manager.download.transport import HttpTransport, NoTransport
 from setup_manager.errors import (
     AccessDeniedError,
     BusyError,
@@ -23,7 +22,9 @@ from setup_manager.errors import (
     InterruptedByUserError,
     SetupError,
 )
-from setup_manager.hub.layout import HubCacheLayout, PlainFolderLayout
+from setup_manager.library.layout import HubCacheLayout, PlainFolderLayout
+from setup_manager.net.options import NetworkOptions
+from setup_manager.net.transport import HttpTransport, NoTransport
 from setup_manager.recover.adopt import TakeOver
 from setup_manager.recover.find import find_leftovers
 from setup_manager.recover.hub_reader import HubReader

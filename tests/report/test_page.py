@@ -19,10 +19,10 @@ from hypothesis import strategies as st
 from setup_manager.errors import SetupError
 from setup_manager.report import drawing
 from setup_manager.report.content import Content
+from setup_manager.report.facts import ReportRequest, context_grid, gather
 from setup_manager.report.page import render
 from setup_manager.report.planned_charts import memory_bars, memory_scale_bytes
-from setup_manager.workflow.report import ReportRequest, context_grid, gather
-from setup_manager.workflow.session import Session
+from setup_manager.session.session import Session
 from tests.fit.machines import card, cpu_machine, mac
 from tests.report.conftest import CREATED_AT, MODEL, session_at
 

@@ -17,8 +17,8 @@ import pytest
 from setup_manager import rehearsal
 from setup_manager.errors import RegistrationFailedError
 from setup_manager.machine.probe.system import LocalCommands, System, this_platform
+from setup_manager.net.local import LocalClient
 from setup_manager.runtimes import ollama
-from setup_manager.runtimes.http import LocalClient
 from setup_manager.runtimes.ollama.registration import RegisterProgress
 from setup_manager.runtimes.ollama.server import find_model, list_models, show
 from setup_manager.runtimes.ollama.store import place_blob, store_of_modelfile

@@ -20,10 +20,10 @@ from setup_manager.cli.shell import Shell
 from setup_manager.errors import SetupError
 
 if TYPE_CHECKING:
+    from setup_manager.app.verbs.check import CheckResult
     from setup_manager.cli.terminal import Terminal
-    from setup_manager.machine.checks import Check
-    from setup_manager.workflow.check import CheckResult
-    from setup_manager.workflow.session import Session
+    from setup_manager.machine import Check
+    from setup_manager.session import Session
 
 _NAME_WIDTH = 18
 
@@ -55,9 +55,9 @@ def command(
 
     With MODEL, also whether that one will work here. Exits with 1 only for what really stops.
     """
+    from setup_manager.app.verbs.check import check, check_elsewhere, check_model
     from setup_manager.cli.plans import planning_of, wanted_of
-    from setup_manager.workflow.check import check, check_elsewhere, check_model
-    from setup_manager.workflow.subject import Subject
+    from setup_manager.session import Subject
 
     session = shell.open_session(storage)
     subject = Subject(session, model, wanted_of(files)) if model else None
@@ -80,7 +80,7 @@ def command(
 
 def with_disk_speed(session: Session, checks: tuple[Check, ...]) -> tuple[Check, ...]:
     """Add the measurement behind the other checks of the disk."""
-    from setup_manager.workflow.check import disk_speed_check
+    from setup_manager.app.verbs.check import disk_speed_check
 
     last = max((i for i, check in enumerate(checks) if check.group == "disk"), default=-1) + 1
     return (*checks[:last], disk_speed_check(session), *checks[last:])

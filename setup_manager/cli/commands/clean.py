@@ -11,7 +11,7 @@ from setup_manager.cli.shell import Shell
 from setup_manager.units import format_size
 
 if TYPE_CHECKING:
-    from setup_manager.workflow.removal import Litter
+    from setup_manager.app.verbs.remove import Litter
 
 
 @gemma_command(
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 )
 def command(shell: Shell, writing: WritingOptions, storage: StorageOptions) -> Outcome:
     """Drop this tool's partial downloads and what interrupted work left."""
-    from setup_manager.workflow.removal import clean, find_litter, forget_unfinished
+    from setup_manager.app.verbs.remove import clean, find_litter, forget_unfinished
 
     session = shell.open_session(storage)
     litter = find_litter(session)

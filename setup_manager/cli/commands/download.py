@@ -17,8 +17,8 @@ from setup_manager.cli.shell import Shell
 from setup_manager.units import format_duration, format_rate, format_size
 
 if TYPE_CHECKING:
-    from setup_manager.download.plan import DownloadPlan
-    from setup_manager.workflow.download import DownloadResult
+    from setup_manager.app.verbs.download import DownloadResult
+    from setup_manager.download import DownloadPlan
 
 
 @gemma_command(
@@ -43,15 +43,15 @@ def command(
     model: str,
 ) -> Outcome:
     """Fetch and verify MODEL; run it again after any interruption to go on."""
-    from setup_manager.cli.plans import wanted_of
-    from setup_manager.workflow.download import (
+    from setup_manager.app.record import recorded
+    from setup_manager.app.verbs.download import (
         check_disk,
         download,
         plan_document,
         plan_download,
     )
-    from setup_manager.workflow.record import recorded
-    from setup_manager.workflow.subject import Subject
+    from setup_manager.cli.plans import wanted_of
+    from setup_manager.session import Subject
 
     session = shell.open_session(storage, downloading)
     subject = Subject(session, model, wanted_of(files))

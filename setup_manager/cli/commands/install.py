@@ -21,9 +21,9 @@ from setup_manager.errors import UsageError
 from setup_manager.units import format_memory, format_size
 
 if TYPE_CHECKING:
+    from setup_manager.app.verbs.install import InstallPlan, InstallResult
     from setup_manager.runtimes.releases import Build
-    from setup_manager.workflow.install import InstallPlan, InstallResult
-    from setup_manager.workflow.session import Session
+    from setup_manager.session import Session
 
 
 @gemma_command(
@@ -60,10 +60,10 @@ def command(
     Without MODEL the best one for this machine is taken. Run the same command again after any
     interruption; it goes on where it stopped.
     """
+    from setup_manager.app.verbs.install import InstallRequest, install
+    from setup_manager.app.verbs.register import OllamaWay
     from setup_manager.cli.commands.runtime import build_text
     from setup_manager.cli.plans import planning_of, wanted_of
-    from setup_manager.workflow.install import InstallRequest, install
-    from setup_manager.workflow.register import OllamaWay
 
     session = shell.open_session(storage, downloading)
     request = InstallRequest(
@@ -102,7 +102,7 @@ def refuse_other_machine(planning: PlanningOptions) -> None:
 
 def plan_text(plan: InstallPlan) -> str:
     """Say what will be done, in few lines."""
-    from setup_manager.fit.explain_text import speed_text
+    from setup_manager.cli.explain_text import speed_text
 
     download = plan.download
     lines = [
@@ -141,7 +141,7 @@ def install_outcome(
 
 
 def _success_text(shell: Shell, session: Session, result: InstallResult) -> str:
-    from setup_manager.workflow.start import start_commands
+    from setup_manager.app.start import start_commands
 
     model = result.installed
     if model is None or result.plan is None:

@@ -13,9 +13,9 @@ from setup_manager.cli.result import Outcome
 from setup_manager.cli.shell import Shell
 
 if TYPE_CHECKING:
-    from setup_manager.catalog.variant import Catalog, CatalogFile, Variant
+    from setup_manager.catalog import Catalog, CatalogFile, Variant
     from setup_manager.cli.terminal import Terminal
-    from setup_manager.state.inventory import InstalledModel
+    from setup_manager.library import InstalledModel
 
 
 @gemma_command(
@@ -64,7 +64,7 @@ def _files(catalog: Catalog, variant: Variant) -> list[CatalogFile]:
 
 
 def _catalog_text(catalog: Catalog, terminal: Terminal) -> str:
-    from setup_manager.catalog.select import weight_files
+    from setup_manager.catalog import weight_files
     from setup_manager.units import format_size
 
     lines = []

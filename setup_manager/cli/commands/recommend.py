@@ -19,9 +19,9 @@ from setup_manager.cli.result import Outcome
 from setup_manager.cli.shell import Shell
 
 if TYPE_CHECKING:
+    from setup_manager.app.verbs.recommend import RecommendResult
     from setup_manager.cli.terminal import Terminal
-    from setup_manager.fit.recommend import Choice
-    from setup_manager.workflow.recommend import RecommendResult
+    from setup_manager.fit import Choice
 
 _SHOWN, _SHOWN_REJECTED = 3, 3
 _VERDICT_MARKS = {"fits": "ok", "tight": "warn", "no": "fail"}
@@ -60,9 +60,9 @@ def command(
     line_rate: int | None,
 ) -> Outcome:
     """Say which models fit this machine, ranked, why, and what was rejected, why."""
+    from setup_manager.app.verbs.recommend import Weighing, recommend_models
     from setup_manager.cli.plans import machine_for, planned_runtime, planning_of
-    from setup_manager.fit.quality import Task
-    from setup_manager.workflow.recommend import Weighing, recommend_models
+    from setup_manager.fit import Task
 
     session = shell.open_session(storage)
     result = recommend_models(
@@ -105,7 +105,7 @@ def _text(result: RecommendResult, terminal: Terminal, *, verbose: bool) -> str:
 def _choice_lines(
     choice: Choice, terminal: Terminal, rank: str, *, brief: bool = False
 ) -> list[str]:
-    from setup_manager.fit.explain_text import speed_text
+    from setup_manager.cli.explain_text import speed_text
 
     mark = terminal.mark(_VERDICT_MARKS[choice.verdict])
     size = units.format_size(choice.size_bytes) + ("" if choice.memory.confirmed else " (computed)")

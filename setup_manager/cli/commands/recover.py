@@ -19,9 +19,9 @@ from setup_manager.cli.shell import Shell
 from setup_manager.units import format_size
 
 if TYPE_CHECKING:
+    from setup_manager.app.verbs.recover import Recovered, RecoverPlan
     from setup_manager.cli.terminal import Terminal
-    from setup_manager.recover.survey import Finding
-    from setup_manager.workflow.recover import Recovered, RecoverPlan
+    from setup_manager.recover import Finding
 
 _MARKS = {"adopt": "ok", "finish": "run", "leave": "skip"}
 
@@ -53,7 +53,7 @@ def command(
     Looks in the usual folders of hf, llama.cpp, Ollama, LM Studio, Jan, aria2, curl and browsers,
     or at PATH. Every byte that is taken over is proven by the SHA-256 of the whole file.
     """
-    from setup_manager.workflow.recover import finish, look
+    from setup_manager.app.verbs.recover import finish, look
 
     session = shell.open_session(storage, downloading)
     plan = look(session, tuple(Path(path).absolute() for path in paths))

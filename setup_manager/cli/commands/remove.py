@@ -13,7 +13,7 @@ from setup_manager.cli.shell import Shell
 from setup_manager.units import format_size
 
 if TYPE_CHECKING:
-    from setup_manager.workflow.removal import RemovePlan
+    from setup_manager.app.verbs.remove import RemovePlan
 
 
 @gemma_command(
@@ -28,8 +28,8 @@ def command(
     shell: Shell, writing: WritingOptions, storage: StorageOptions, model: str, *, forget: bool
 ) -> Outcome:
     """Take MODEL out again, everywhere; what this tool did not put there stays."""
+    from setup_manager.app.verbs.remove import plan_removal, remove
     from setup_manager.cli.models import recorded_model
-    from setup_manager.workflow.removal import plan_removal, remove
 
     session = shell.open_session(storage)
     plan = plan_removal(session, recorded_model(session, model))

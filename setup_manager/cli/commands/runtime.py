@@ -55,7 +55,7 @@ def command(
         return _list(session.builds.installed())
     if action == "remove":
         return _remove(shell, writing, session.builds, build_name)
-    from setup_manager.workflow.runtimes import install_build, offered_build
+    from setup_manager.app.verbs.runtime import install_build, offered_build
 
     build = offered_build(session, backend)
     data = {"build": build.name, "bytes": build.size_bytes}

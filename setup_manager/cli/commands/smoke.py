@@ -20,7 +20,7 @@ from setup_manager.units import format_duration, format_memory
 
 if TYPE_CHECKING:
     from setup_manager.cli.terminal import Terminal
-    from setup_manager.smoke.report import SmokeReport
+    from setup_manager.smoke import SmokeReport
 
 
 @gemma_command(
@@ -56,14 +56,14 @@ def command(
     long_minutes: float,
 ) -> Outcome:
     """Ask MODEL a question, judge the answer, and measure it against what was predicted."""
+    from setup_manager.app.planning import installed_settings
+    from setup_manager.app.record import recorded
+    from setup_manager.app.verbs.runtime import choose_runtime, find_runtimes
+    from setup_manager.app.verbs.smoke import Trial, smoke
     from setup_manager.cli.commands.install import refuse_other_machine
     from setup_manager.cli.models import installed_subject
     from setup_manager.cli.plans import planning_of, wanted_of
-    from setup_manager.smoke.report import require_passed
-    from setup_manager.workflow.planning import installed_settings
-    from setup_manager.workflow.record import recorded
-    from setup_manager.workflow.runtimes import choose_runtime, find_runtimes
-    from setup_manager.workflow.smoke import Trial, smoke
+    from setup_manager.smoke import require_passed
 
     refuse_other_machine(planning)
     session = shell.open_session(storage)

@@ -18,9 +18,9 @@ from setup_manager.errors import UsageError
 from setup_manager.units import format_size
 
 if TYPE_CHECKING:
+    from setup_manager.app.verbs.verify import VerifyRow
     from setup_manager.cli.terminal import Terminal
-    from setup_manager.workflow.session import Session
-    from setup_manager.workflow.verify import VerifyRow
+    from setup_manager.session import Session
 
 
 @gemma_command(
@@ -44,7 +44,7 @@ def command(
     repair: bool,
 ) -> Outcome:
     """Hash again what is installed; with --repair, fetch only what is damaged."""
-    from setup_manager.workflow.verify import files_to_verify, verify, wrong_file
+    from setup_manager.app.verbs.verify import files_to_verify, verify, wrong_file
 
     session = shell.open_session(storage, downloading)
     files = files_to_verify(session, _canonical(session, model))
@@ -56,7 +56,7 @@ def command(
 
 def _canonical(session: Session, text: str | None) -> str | None:
     """Spell a MODEL argument as the inventory does; leave a path alone."""
-    from setup_manager.workflow.subject import Subject
+    from setup_manager.session import Subject
 
     if text is None or session.inventory.find(text) is not None:
         return text

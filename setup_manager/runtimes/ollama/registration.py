@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from setup_manager.errors import RegistrationFailedError
-from setup_manager.runtimes.http import BadAnswerError, LocalClient, NoAnswerError
+from setup_manager.net import BadAnswerError, LocalClient, NoAnswerError
 from setup_manager.runtimes.ollama.names import full_name, is_plain
 from setup_manager.runtimes.ollama.server import (
     find_model,
