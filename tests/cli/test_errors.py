@@ -14,7 +14,7 @@ import pytest
 
 from setup_manager import errors
 from setup_manager.catalog.artifact import Artifact
-from setup_manager.cli.result import wrapped
+from setup_manager.cli.render.wrapping import wrapped
 from setup_manager.download.failures import source_failure
 from setup_manager.net.protocol import Fault
 from setup_manager.rehearsal.faults import always, nth, reset_after, trickle
