@@ -131,7 +131,8 @@ def _required(status: RuntimeStatus) -> RuntimeStatus:
         context=[
             fact for fact in (f"{status.version} {status.path}".strip(), status.detail) if fact
         ],
-        hint=f"{status.hint or _how_to_get(status.name)} Or leave out --runtime to use what is here.",
+        hint=f"{status.hint or _how_to_get(status.name)} "
+        "Or leave out --runtime to use what is here.",
     )
 
 
