@@ -11,14 +11,8 @@ from typing import Any
 
 import pytest
 
-from setup_manager.cli.progress import (
-    PlainDisplay,
-    SteadyTime,
-    TerminalDisplay,
-    progress_words,
-    short_name,
-    stage_line,
-)
+from setup_manager.cli.progress import PlainDisplay, SteadyTime, TerminalDisplay
+from setup_manager.cli.render.progress_text import progress_words, short_name, stage_line
 from setup_manager.cli.terminal import _STYLES, StatusLine, Terminal, describe_terminal
 from setup_manager.download.events import DownloadEvent, Kind
 from setup_manager.rehearsal.faults import always, nth, reset_after, status, trickle

@@ -8,7 +8,7 @@ import pytest
 
 from setup_manager.catalog.load import load_catalog
 from setup_manager.catalog.select import weight_files
-from setup_manager.cli.explain_text import Screen, explanation_lines
+from setup_manager.cli.render.explain_text import Screen, explanation_lines
 from setup_manager.fit.explain import Candidate, Explanation, explain_fit
 from setup_manager.fit.recommend import weights_of
 from setup_manager.fit.settings import Settings

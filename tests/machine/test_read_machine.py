@@ -44,7 +44,7 @@ def test_this_machine_is_read_in_time_and_survives_the_way_back(tmp_path: Path) 
     )
     assert time.monotonic() - before < 5
     assert machine.memory.total_bytes > 0
-    assert machine.bandwidth.basis is Basis.MEASURED
+    assert machine.memory_bandwidth_bytes_per_second.source is Basis.MEASURED
     assert [disk.purpose for disk in machine.disks] == ["models"]
     document = json.loads(json.dumps(to_document(machine)))
     assert to_document(from_document(document)) == document
@@ -58,7 +58,7 @@ def test_machine_that_can_be_read_nowhere_is_findings_and_no_crash(
     machine = read_machine(tmp_path, NOTHING, platform=platform, meter=None)
     assert machine.memory.total_bytes == 0
     assert machine.cpu.physical_cores == 1
-    assert machine.bandwidth.basis is Basis.GUESS
+    assert machine.memory_bandwidth_bytes_per_second.source is Basis.GUESS
     memory = next(finding for finding in machine.findings if finding.probe == "memory")
     assert memory.kind is FindingKind.BROKEN
     assert {check.name for check in machine_checks(machine)} >= {"memory", "processor", "power"}
@@ -88,7 +88,7 @@ def test_raising_meter_and_room_reader_become_findings(tmp_path: Path) -> None:
         places={"models": tmp_path},
     )  # fmt: skip
     assert {"disks", "memory-bandwidth"} <= {finding.probe for finding in machine.findings}
-    assert machine.bandwidth.basis is Basis.GUESS
+    assert machine.memory_bandwidth_bytes_per_second.source is Basis.GUESS
 
 
 def test_hanging_probe_is_left_behind(tmp_path: Path) -> None:

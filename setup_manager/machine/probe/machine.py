@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from setup_manager.machine.facts import (
     Bandwidth,
+    Container,
     Disk,
     Finding,
     FindingKind,
@@ -19,7 +20,6 @@ from setup_manager.machine.facts import (
     Memory,
     Power,
     Processor,
-    Surroundings,
     Thermal,
 )
 from setup_manager.machine.probe import apple, cpu, drm, nvidia, power, windows
@@ -142,7 +142,7 @@ def read_machine(
     thermal = rest.start("thermal", lambda: power.read_thermal(system), Thermal())
     supply = rest.start("power-supply", lambda: power.read_undervoltage(system), no_findings)
     around = rest.start(
-        "surroundings", lambda: read_surroundings(system, environment, now), Surroundings()
+        "surroundings", lambda: read_surroundings(system, environment, now), Container()
     )
     nvidia_gpus, nvidia_findings = cards()
     other_gpus, other_findings = others()
@@ -152,12 +152,12 @@ def read_machine(
         arch=system.platform.arch,
         cpu=processor,
         memory=memory,
-        bandwidth=bandwidth(),
+        memory_bandwidth_bytes_per_second=bandwidth(),
         gpus=order_gpus((*nvidia_gpus, *other_gpus)),
         disks=disks(),
         power=power_state(),
         thermal=thermal(),
-        surroundings=around(),
+        container=around(),
     )
     supply_findings = supply()
     findings = (*nvidia_findings, *other_findings, *supply_findings)
