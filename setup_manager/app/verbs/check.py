@@ -19,6 +19,7 @@ from setup_manager.codec import to_plain
 from setup_manager.download import DownloadPlan
 from setup_manager.errors import InsufficientDiskError, SetupError
 from setup_manager.fit import MemoryUse, Settings, Verdict, compare, default_headroom, memory_use
+from setup_manager.hints import install_extra
 from setup_manager.machine import (
     Check,
     Live,
@@ -146,7 +147,7 @@ def runtime_checks(statuses: Sequence[RuntimeStatus]) -> Iterator[Check]:
             "runtimes",
             Status.FAIL,
             "nothing here can run Gemma 4",
-            "Run `pip install 'gemma-setup[embedded]'`, or install llama.cpp or Ollama.",
+            f"Run `{install_extra('embedded')}`, or install llama.cpp or Ollama.",
             "runtimes",
         )
 

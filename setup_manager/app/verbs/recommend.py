@@ -136,12 +136,12 @@ def explain_model(
     settings = settings_for(subject, planning, machine, runtime)
     catalog = session.catalog
     others = [
-        Candidate(other.quantization, other.qat, weights_of(catalog, other, variant))
+        Candidate(other.quantization, weights_of(catalog, other, variant))
         for other in weight_files(catalog, variant.key)
     ]
     explanation = explain_fit(
         variant,
-        Candidate(subject.quantization, subject.qat, subject.weights),
+        Candidate(subject.quantization, subject.weights),
         settings,
         machine,
         others=others,
@@ -183,7 +183,7 @@ def explanation_document(explanation: Explanation) -> dict[str, Any]:
                 "size_bytes": row.size_bytes,
                 "needed_bytes": row.needed_bytes,
                 "tokens_per_second": round(row.tokens_per_second, 2),
-                "quality_loss": round(row.loss, 2),
+                "quality_loss": None if row.loss is None else round(row.loss, 2),
                 "verdict": row.verdict.value,
             }
             for row in explanation.quantizations
