@@ -33,7 +33,7 @@ OWNERS = {
     "requests": ("net/",),
     "urllib3": ("net/",),
     "huggingface_hub": ("net/",),
-    "psutil": ("machine/probe/",),
+    "psutil": ("machine/",),
     "filelock": ("download/store.py",),
     "click": ("cli/",),
     "tqdm": ("cli/progress.py",),
