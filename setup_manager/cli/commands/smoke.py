@@ -66,4 +66,4 @@ def command(
     except SetupError as failed:
         error = failed
     text = smoke_text(report, shell.terminal, image=image)
-    return Outcome(report.to_document(), text, error)
+    return Outcome(report.document(), text, error)
