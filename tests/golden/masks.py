@@ -1,0 +1,117 @@
+"""What varies from run to run and from machine to machine, and what stands in its place.
+
+Two grades. Everywhere: folders, ports, times, the engine's version. In runs that look at the real
+machine or time something (`live`), also what they measured.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+_EVERYWHERE = (
+    (r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(\+00:00|Z)", "<TIME>"),
+    (r"\b20\d\d\.\d+\.\d{4,}\b", "<ENGINE>"),
+    (r"(127\.0\.0\.1|localhost):(?!9\b|8080\b)\d+", r"\1:<PORT>"),
+    (r"gemma-setup-rehearsal-\w+", "gemma-setup-rehearsal-<RANDOM>"),
+    (r"<ENVIRONMENT>/lib/python3\.\d+/site-packages", "<PACKAGES>"),
+)
+_LIVE = (
+    # A stage's line, whose time is told from one second on; trouble on the line.
+    (r"(?m) \(\d+(\.\d+)? (s|min)\)$", ""),
+    (r"(?m)^  (http\S+|<HUB>): .*going on from .*\n", ""),
+    (r"(✓ check +).*", r"\1<SUMMARY>"),
+    (r"\d[\d,.]* (ms|s|min)\b", "<DURATION>"),
+    (r"\d[\d,.]* (tokens/s|[kMG]?B/s)", r"<RATE> \1"),
+    (r"\d[\d,.]* [KMG]iB", "<MEMORY>"),
+    (r"\b\d[\d.]* to \d[\d.]*\b", "<LOW> to <HIGH>"),
+    (r"predicted \d[\d.]*", "predicted <NUMBER>"),
+    (r"\d[\d.]* [kMGTP]?B (are )?free", r"<SIZE> \1free"),
+    (r"; \d+ retries", "; <NUMBER> retries"),
+    (r"(?m)^  at least \d.*$", "  <SHORTFALL>"),
+)
+# Of the table of `check`: everything about this machine but the names.
+_MACHINE_GROUPS = ("machine", "memory", "gpu", "disk", "power", "surroundings")
+_CHECK_LINE = re.compile(r"  \S (?P<name>\S+)  .*")
+_NUMBERS = re.compile(
+    r"(?:seconds|.*_seconds|.*tokens_per_second|.*bytes_per_second|low|high|peak_.*|.*_ratio"
+    r"|resident_bytes|anonymous_bytes|mapped_bytes|major_faults|swapped_in_pages|free_bytes"
+    r"|retries|headroom_bytes|available_bytes|memory_bytes|served_bytes)"
+)
+_ANYTHING = {"thermal", "gpus", "users", "findings", "features", "first_half_tokens_per_second"}
+
+
+@dataclass(frozen=True)
+class Masks:
+    """Masks one scenario's output.
+
+    Attributes:
+        places: What stands for which folder or address; the longest are replaced first.
+    """
+
+    places: Mapping[str, str]
+
+    def text(self, text: str, *, live: bool) -> str:
+        """Mask a text."""
+        for place in sorted(self.places, key=len, reverse=True):
+            text = text.replace(place, self.places[place])
+        for pattern, replacement in _EVERYWHERE:
+            text = re.sub(pattern, replacement, text)
+        if live:
+            text = _masked_checks(text)
+            for pattern, replacement in _LIVE:
+                text = re.sub(pattern, replacement, text)
+        return text
+
+    def value(self, value: Any, *, live: bool, key: str = "") -> Any:
+        """Mask a JSON value; keys and types stay."""
+        if live and key == "machine" and isinstance(value, dict):
+            return _shape(value)
+        if live and key == "checks":
+            return [self.value(_masked_check(check), live=live) for check in value]
+        if isinstance(value, dict):
+            return {name: self.value(entry, live=live, key=name) for name, entry in value.items()}
+        if isinstance(value, list):
+            return [self.value(entry, live=live, key=key) for entry in value]
+        if live and _is_number(value) and _NUMBERS.fullmatch(key):
+            return "<number>"
+        return self.text(value, live=live) if isinstance(value, str) else value
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _shape(value: Any, key: str = "") -> Any:
+    """The keys of a machine's description; what is in it differs from machine to machine."""
+    if key in _ANYTHING:
+        return "<anything>"
+    if isinstance(value, dict):
+        return {name: _shape(entry, name) for name, entry in value.items()}
+    if isinstance(value, list):
+        return [_shape(entry) for entry in value]
+    return "<text>" if isinstance(value, str) else "<value>"
+
+
+def _masked_check(check: dict[str, Any]) -> dict[str, Any]:
+    if check["group"] not in _MACHINE_GROUPS:
+        return check
+    return {**check, "status": "<status>", "detail": "<text>", "hint": "<text>"}
+
+
+def _masked_checks(text: str) -> str:
+    """Reduce what `check` tells of this machine to names, if this is its table."""
+    if not text.startswith("machine\n"):
+        return text
+    group, lines = "", []
+    for line in text.splitlines(keepends=True):
+        group = group if line.startswith(" ") else line.strip()
+        about_machine = group in _MACHINE_GROUPS or "runtime embedded" in line
+        found = _CHECK_LINE.match(line)
+        if not about_machine or not line.startswith(" "):
+            lines.append(line)
+        elif found:
+            lines.append(f"  ? {found['name']}\n")
+    return "".join(lines)
