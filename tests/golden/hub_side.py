@@ -54,8 +54,7 @@ HUBS = {
     "zip": Hub(content=lambda _: b"PK\x03\x04" + bytes(2_000_000)),
     "log-in page": Hub(content=lambda _: b"<!DOCTYPE html><html>Welcome to our hotel" * 40_000),
     "gibberish": Hub(content=_gibberish),
-    "slow": Hub(faults=lambda: [always(trickle(200_000))]),
-    "broken line": Hub(faults=lambda: [always(reset_after(0))]),
+    "slow": Hub(faults=lambda: [always(trickle(50_000))]),
     "one reset": Hub(faults=lambda: [nth(1, reset_after(100_000))]),
 }
 

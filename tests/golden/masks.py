@@ -28,15 +28,20 @@ _LIVE = (
     (r"\d[\d,.]* [KMG]iB", "<MEMORY>"),
     (r"\b\d[\d.]* to \d[\d.]*\b", "<LOW> to <HIGH>"),
     (r"predicted \d[\d.]*", "predicted <NUMBER>"),
-    (r"\d[\d.]* [kMGTP]?B (are )?free", r"<SIZE> \1free"),
+    (r"\d[\d.]* [kMGTP]?B free", "<SIZE> free"),
+    (r"([Ff]ree) \d[\d.]* [kMGTP]?B", r"\1 <SIZE>"),
+    (r"\d[\d.]* [kM]?B to fetch, \d[\d.]* [kM]B are here", "<SIZE> to fetch, <SIZE> are here"),
+    (r"\(\d+ kB; open", "(<SIZE>; open"),
     (r"; \d+ retries", "; <NUMBER> retries"),
-    (r"(?m)^  at least \d.*$", "  <SHORTFALL>"),
+    # What an engine makes of noise depends on the processor.
+    (r"(got|answer:) '.*'", r"\1 <GIBBERISH>"),
+    (r".*\ufffd[\s\S]*", "<GIBBERISH>"),
 )
 # Of the table of `check`: everything about this machine but the names.
 _MACHINE_GROUPS = ("machine", "memory", "gpu", "disk", "power", "surroundings")
-_CHECK_LINE = re.compile(r"  \S (?P<name>\S+)  .*")
+_CHECK_LINE = re.compile(r"  \S (?P<name>\S+(?: \S+)?)  .*")
 _NUMBERS = re.compile(
-    r"(?:seconds|.*_seconds|.*tokens_per_second|.*bytes_per_second|low|high|peak_.*|.*_ratio"
+    r"(?:seconds|.*_seconds|.*tokens_per_second|.*bytes_per_second|low|high|peak_memory_bytes|peak_bytes|.*_ratio"
     r"|resident_bytes|anonymous_bytes|mapped_bytes|major_faults|swapped_in_pages|free_bytes"
     r"|retries|headroom_bytes|available_bytes|memory_bytes|served_bytes)"
 )
@@ -65,19 +70,39 @@ class Masks:
                 text = re.sub(pattern, replacement, text)
         return text
 
-    def value(self, value: Any, *, live: bool, key: str = "") -> Any:
-        """Mask a JSON value; keys and types stay."""
+    def document(self, document: dict[str, Any], *, live: bool) -> dict[str, Any]:
+        """Mask a command's JSON; keys and types stay.
+
+        A live description of the machine is shown by `check` alone.
+        """
+        if live and document["command"] != "check":
+            document = _without_machine(document)
+        if document["command"] == "report" and document["data"]:
+            document["data"]["bytes"] = "<number>"
+        return {name: self._value(entry, live, name) for name, entry in document.items()}
+
+    def _value(self, value: Any, live: bool, key: str) -> Any:
         if live and key == "machine" and isinstance(value, dict):
             return _shape(value)
-        if live and key == "checks":
-            return [self.value(_masked_check(check), live=live) for check in value]
+        if live and key == "checks" and isinstance(value, dict):
+            value = _masked_check(value)
         if isinstance(value, dict):
-            return {name: self.value(entry, live=live, key=name) for name, entry in value.items()}
+            return {name: self._value(entry, live, name) for name, entry in value.items()}
         if isinstance(value, list):
-            return [self.value(entry, live=live, key=key) for entry in value]
+            return [self._value(entry, live, key) for entry in value]
         if live and _is_number(value) and _NUMBERS.fullmatch(key):
             return "<number>"
         return self.text(value, live=live) if isinstance(value, str) else value
+
+
+def _without_machine(value: Any, key: str = "") -> Any:
+    if key == "machine":
+        return "<as of check>"
+    if isinstance(value, dict) and "group" in value:
+        return value["name"]
+    if isinstance(value, dict):
+        return {name: _without_machine(entry, name) for name, entry in value.items()}
+    return [_without_machine(entry, key) for entry in value] if isinstance(value, list) else value
 
 
 def _is_number(value: Any) -> bool:
@@ -91,7 +116,7 @@ def _shape(value: Any, key: str = "") -> Any:
     if isinstance(value, dict):
         return {name: _shape(entry, name) for name, entry in value.items()}
     if isinstance(value, list):
-        return [_shape(entry) for entry in value]
+        return [_shape(entry) for entry in value[:1]]
     return "<text>" if isinstance(value, str) else "<value>"
 
 
@@ -102,15 +127,17 @@ def _masked_check(check: dict[str, Any]) -> dict[str, Any]:
 
 
 def _masked_checks(text: str) -> str:
-    """Reduce what `check` tells of this machine to names, if this is its table."""
+    """Reduce what `check` tells of this machine and its packages to names, if this is its table."""
     if not text.startswith("machine\n"):
         return text
-    group, lines = "", []
+    group, masked, lines = "", False, []
     for line in text.splitlines(keepends=True):
-        group = group if line.startswith(" ") else line.strip()
-        about_machine = group in _MACHINE_GROUPS or "runtime embedded" in line
         found = _CHECK_LINE.match(line)
-        if not about_machine or not line.startswith(" "):
+        if not line.startswith(" "):
+            group, masked = line.strip(), False
+        elif found:
+            masked = group in _MACHINE_GROUPS or found["name"] == "runtime embedded"
+        if not masked:
             lines.append(line)
         elif found:
             lines.append(f"  ? {found['name']}\n")

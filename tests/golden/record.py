@@ -21,8 +21,7 @@ def record(scenario: Scenario) -> dict[str, str]:
         if scenario.before:
             scenario.before(here)
         return {
-            f"{scenario.name}/{run.name}.txt": _record(here, scenario, run)
-            for run in scenario.runs
+            f"{scenario.name}/{run.name}.txt": _record(here, scenario, run) for run in scenario.runs
         }
 
 
@@ -32,8 +31,7 @@ def _record(here: Place, scenario: Scenario, run: Run) -> str:
     environment = {**dict(scenario.environment), **dict(run.environment)}
     masks = here.masks()
     told = {
-        width: _document(here.run(run.argv, environment, width), masks, run)
-        for width in run.widths
+        width: _document(here.run(run.argv, environment, width), masks, run) for width in run.widths
     }
     parts = [f"$ {_command_line(scenario, run)}\n"]
     for width, text in told.items():
@@ -51,7 +49,7 @@ def _document(finished: Finished, masks: Masks, run: Run) -> str:
     stdout = finished.stdout
     is_document = "--json" in run.argv and stdout.startswith("{")
     shown = (
-        pretty(masks.value(json.loads(stdout), live=run.live)) + "\n"
+        pretty(masks.document(json.loads(stdout), live=run.live)) + "\n"
         if is_document
         else masks.text(stdout, live=run.live)
     )

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -128,6 +128,7 @@ class Place:
             text.replace("{home}", str(self.home))
             .replace("{base}", str(self.base))
             .replace("{machines}", str(MACHINES))
+            .replace("{checkout}", str(ROOT))
         )
 
 
@@ -159,7 +160,6 @@ def _surroundings(base: Path) -> dict[str, str]:
         # No runtime and no tool of the developer's is found, only the engine in this environment.
         "PATH": str(base / "bin"),
         "PYTHONPATH": str(ROOT),
-        "PYTHONDONTWRITEBYTECODE": "1",
         "TERM": "dumb",
         "NO_COLOR": "1",
         "LANG": "C.UTF-8",
@@ -168,6 +168,3 @@ def _surroundings(base: Path) -> dict[str, str]:
         "OLLAMA_HOST": "127.0.0.1:9",
         "GEMMA_SETUP_RELEASES_URL": f"{_CLOSED}/releases",
     }
-
-
-Before = Callable[[Place], None]
