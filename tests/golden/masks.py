@@ -43,7 +43,7 @@ _CHECK_LINE = re.compile(r"  \S (?P<name>\S+(?: \S+)?)  .*")
 _NUMBERS = re.compile(
     r"(?:seconds|.*_seconds|.*tokens_per_second|.*bytes_per_second|low|high|peak_memory_bytes|peak_bytes|.*_ratio"
     r"|resident_bytes|anonymous_bytes|mapped_bytes|major_faults|swapped_in_pages|free_bytes"
-    r"|retries|headroom_bytes|available_bytes|memory_bytes|served_bytes)"
+    r"|retries|headroom_bytes|available_bytes|memory_bytes|served_bytes|sampled_bytes)"
 )
 _ANYTHING = {"thermal", "gpus", "users", "findings", "features", "first_half_tokens_per_second"}
 
