@@ -364,7 +364,7 @@ def _another_downloads(place: Place) -> None:
 BUSY = Scenario(
     "busy",
     (
-        live("no-wait", f"download {VARIANT} --no-wait", before=_another_downloads),
+        live("no-wait", f"download {VARIANT} --no-wait -q", before=_another_downloads),
         live("no-wait-json", f"download {VARIANT} --no-wait --json"),
         live("remove", f"remove {VARIANT} --yes"),
     ),

@@ -21,7 +21,12 @@ _EVERYWHERE = (
 _LIVE = (
     # A stage's line, whose time is told from one second on; trouble on the line.
     (r"(?m) \(\d+(\.\d+)? (s|min)\)$", ""),
-    (r"(?m)^  (http\S+|<HUB>): .*going on from .*\n", ""),
+    # Signs of life, which come only from ten seconds on.
+    (r"(?m)^  [a-z][a-z ]+ · .*\n", ""),
+    (r"(?m)^  \S+\.gguf  \d.*\n", ""),
+    (r"(?m)^  http://127\.0\.0\.1:<PORT>: .*\n", ""),
+    (r"(?m)^  <HUB>: .*\n(?=(.*\n)*error: )", ""),
+    (r"kept \d[\d.]* [kM]?B of", "kept <SIZE> of"),
     (r"(✓ check +).*", r"\1<SUMMARY>"),
     (r"\d[\d,.]* (ms|s|min)\b", "<DURATION>"),
     (r"\d[\d,.]* (tokens/s|[kMG]?B/s)", r"<RATE> \1"),
@@ -30,7 +35,6 @@ _LIVE = (
     (r"predicted \d[\d.]*", "predicted <NUMBER>"),
     (r"\d[\d.]* [kMGTP]?B free", "<SIZE> free"),
     (r"([Ff]ree) \d[\d.]* [kMGTP]?B", r"\1 <SIZE>"),
-    (r"\d[\d.]* [kM]?B to fetch, \d[\d.]* [kM]B are here", "<SIZE> to fetch, <SIZE> are here"),
     (r"\(\d+ kB; open", "(<SIZE>; open"),
     (r"; \d+ retries", "; <NUMBER> retries"),
     # What an engine makes of noise depends on the processor.
@@ -45,6 +49,7 @@ _NUMBERS = re.compile(
     r"|resident_bytes|anonymous_bytes|mapped_bytes|major_faults|swapped_in_pages|free_bytes"
     r"|retries|headroom_bytes|available_bytes|memory_bytes|served_bytes|sampled_bytes)"
 )
+_WORDS = {"basis", "limited_by"}
 _ANYTHING = {"thermal", "gpus", "users", "findings", "features", "first_half_tokens_per_second"}
 
 
@@ -92,6 +97,8 @@ class Masks:
             return [self._value(entry, live, key) for entry in value]
         if live and _is_number(value) and _NUMBERS.fullmatch(key):
             return "<number>"
+        if live and key in _WORDS:
+            return "<text>"
         return self.text(value, live=live) if isinstance(value, str) else value
 
 
