@@ -273,10 +273,10 @@ INSTALL = Scenario(
         live("dry-run-json", f"install {VARIANT} --dry-run --json"),
         live("needs-yes-json", f"install {VARIANT} --json"),
         live("install-json", f"install {VARIANT} --yes --json --runtime embedded"),
-        live("again", f"install {VARIANT} --yes --runtime embedded"),
+        live("again", f"install {VARIANT} --yes --runtime embedded --no-progress"),
         live("list-installed", "list --installed"),
         live("list-installed-json", "list --installed --json"),
-        live("smoke", f"smoke {VARIANT} --runtime embedded"),
+        live("smoke", f"smoke {VARIANT} --runtime embedded --no-progress"),
         live("smoke-json", f"smoke {VARIANT} --runtime embedded --json"),
         live("smoke-image", f"smoke {VARIANT} --image"),
         step("register-again", f"register {VARIANT} --runtime embedded"),
@@ -288,7 +288,7 @@ INSTALL = Scenario(
         step("remove-needs-yes", f"remove {VARIANT}"),
         step("remove", f"remove {VARIANT} --yes"),
         step("remove-again", f"remove {VARIANT} --yes"),
-        live("install", "install --yes --runtime embedded"),
+        live("install", "install --yes --runtime embedded --no-progress"),
         step("remove-json", f"remove {VARIANT} --yes --json"),
     ),
     hub="good",
@@ -350,7 +350,7 @@ FAILING = (
     failing("one reset", live("progress-json", f"download {VARIANT} --progress json")),
     failing(
         "gibberish",
-        live("install", f"install {VARIANT} --yes --runtime embedded"),
+        live("install", f"install {VARIANT} --yes --runtime embedded --no-progress"),
         live("smoke-json", f"smoke {VARIANT} --runtime embedded --json"),
     ),
 )
@@ -423,7 +423,7 @@ REPORT = Scenario(
 
 REHEARSAL = Scenario(
     "rehearsal",
-    (live("rehearse", "rehearse"), live("rehearse-json", "rehearse --json")),
+    (live("rehearse", "rehearse --no-progress"), live("rehearse-json", "rehearse --json")),
 )
 
 SCENARIOS = (

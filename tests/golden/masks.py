@@ -21,9 +21,6 @@ _EVERYWHERE = (
 _LIVE = (
     # A stage's line, whose time is told from one second on; trouble on the line.
     (r"(?m) \(\d+(\.\d+)? (s|min)\)$", ""),
-    # Signs of life, which come only from ten seconds on.
-    (r"(?m)^  [a-z][a-z ]+ · .*\n", ""),
-    (r"(?m)^  \S+\.gguf  \d.*\n", ""),
     (r"(?m)^  http://127\.0\.0\.1:<PORT>: .*\n", ""),
     (r"(?m)^  <HUB>: .*\n(?=(.*\n)*error: )", ""),
     (r"kept \d[\d.]* [kM]?B of", "kept <SIZE> of"),
@@ -45,8 +42,8 @@ _LIVE = (
 _MACHINE_GROUPS = ("machine", "memory", "gpu", "disk", "power", "surroundings")
 _CHECK_LINE = re.compile(r"  \S (?P<name>\S+(?: \S+)?)  .*")
 _NUMBERS = re.compile(
-    r"(?:seconds|.*_seconds|.*tokens_per_second|.*bytes_per_second|low|high|peak_memory_bytes|peak_bytes|.*_ratio"
-    r"|resident_bytes|anonymous_bytes|mapped_bytes|major_faults|swapped_in_pages|free_bytes"
+    r"(?:seconds|.*_seconds|.*tokens_per_second|.*bytes_per_second|low|high|.*_ratio"
+    r"|peak_memory_bytes|peak_bytes|resident_bytes|anonymous_bytes|mapped_bytes|major_faults|swapped_in_pages|free_bytes"
     r"|retries|headroom_bytes|available_bytes|memory_bytes|served_bytes|sampled_bytes)"
 )
 _WORDS = {"basis", "limited_by"}
