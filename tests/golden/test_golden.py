@@ -13,7 +13,7 @@ def recorded(name: str) -> str:
     return path.read_text("utf-8") if path.exists() else ""
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
 def test_the_program_answers_as_recorded(scenario: Scenario) -> None:
     differences = [
