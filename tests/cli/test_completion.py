@@ -177,11 +177,20 @@ def test_another_catalogue_is_completed_from(program: Program, tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
-    "line",
-    ["", "gemma-setup", "gemma-setup 'open", "gemma-setup nonsense ", "gemma-setup install e4b:\\"],
+    ("line", "offered"),
+    [
+        ("", "install"),
+        ("gemma-setup", "install"),
+        ("gemma-setup 'open", None),
+        ("gemma-setup nonsense ", None),
+        ("gemma-setup install e4b:\\", "e4b:QAT-UD-Q4_K_XL"),
+    ],
 )
-def test_an_odd_line_gives_no_trace_and_no_error(program: Program, line: str) -> None:
-    candidates(program, line)
+def test_an_odd_line_gives_no_trace_and_no_error(
+    program: Program, line: str, offered: str | None
+) -> None:
+    found = candidates(program, line)
+    assert offered in found if offered else found == {}
 
 
 def test_a_broken_catalogue_keeps_the_tab_key_silent(program: Program, tmp_path: Path) -> None:

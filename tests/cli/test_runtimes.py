@@ -5,7 +5,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from tests.runtimes.archives import build_archive, real_build_archive
 from tests.runtimes.ollama_standin import ollama_standin
 from tests.runtimes.release_server import release_server
 from tests.runtimes.test_ollama_registration import real_ollama
+from tests.support.waiting import wait_until
 
 StartHub = Callable[..., LoopbackHub]
 NAME = "gemma-4-rehearsal:F16"
@@ -193,13 +193,16 @@ def test_llama_cpp_is_taken_first_and_the_printed_commands_work(
 
 def answer_of(command: str) -> str:
     """Type a printed curl command until the server behind it is up."""
-    for _ in range(100):
-        finished = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
-        if "choices" in finished.stdout:
-            content: str = json.loads(finished.stdout)["choices"][0]["message"]["content"]
-            return content
-        time.sleep(0.2)
-    raise AssertionError("the server gave no answer")
+    answer = ""
+
+    def answered() -> bool:
+        nonlocal answer
+        answer = subprocess.run(["bash", "-c", command], capture_output=True, text=True).stdout
+        return "choices" in answer
+
+    wait_until(answered, 30, "an answer of the server")
+    content: str = json.loads(answer)["choices"][0]["message"]["content"]
+    return content
 
 
 def test_a_llama_server_that_is_too_old_is_15_with_the_way_to_update(

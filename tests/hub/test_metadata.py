@@ -193,13 +193,14 @@ from setup_manager.hub.reachability import probe_hub
 try:
     HubMetadata("https://huggingface.co", offline=True).resolve_revision("org/x")
 except DownloadFailedError as error:
-    assert error.code == "offline", error.code
-else:
-    raise AssertionError("answered")
-assert not probe_hub("https://huggingface.co", offline=True).reachable
-assert "huggingface_hub" not in sys.modules and "httpx2" not in sys.modules
+    print(error.code)
+print(probe_hub("https://huggingface.co", offline=True).reachable)
+print(sorted({"huggingface_hub", "httpx", "httpx2"} & set(sys.modules)))
 """
-        subprocess.run([sys.executable, "-c", code], check=True, timeout=30)
+        finished = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, timeout=30
+        )
+        assert finished.stdout.splitlines() == ["offline", "False", "[]"], finished.stderr
 
 
 class TestCertificates:

@@ -6,7 +6,6 @@ import hashlib
 import os
 import shutil
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -33,6 +32,7 @@ from tests.runtimes.random_gguf import (
     write_random_gemma4,
     write_random_projector,
 )
+from tests.support.waiting import wait_until
 
 NAME = "gemma-4-e4b:UD-Q4_K_XL"
 
@@ -69,10 +69,8 @@ def real_ollama(store: Path) -> Iterator[str]:
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
-    deadline = time.monotonic() + 30
-    while not ollama.find({"OLLAMA_HOST": address}).endpoint and time.monotonic() < deadline:
-        time.sleep(0.05)
     try:
+        wait_until(lambda: ollama.find({"OLLAMA_HOST": address}).endpoint, 30, "an answer")
         yield f"http://{address}"
     finally:
         server.terminate()
