@@ -24,6 +24,7 @@ from setup_manager.rehearsal.loopback import LoopbackHub
 from setup_manager.rehearsal.model import FILE_NAME, REPOSITORY, model_path
 from tests.api.conftest import catalog_document
 from tests.cli.runner import Program
+from tests.support.programs import SHELLS_HERE
 
 # What is typed before the Tab key, and the arguments that the program then gets.
 TYPED = {
@@ -75,7 +76,7 @@ class Typist:
         return [word.rstrip("/") for word in self._called.read_text().splitlines()]
 
 
-@pytest.fixture(params=["bash", "zsh", "fish"])
+@pytest.fixture(params=SHELLS_HERE or ["bash"])
 def typist(
     request: pytest.FixtureRequest, program: Program, bin_folder: Path, tmp_path: Path
 ) -> Iterator[Typist]:
@@ -207,10 +208,8 @@ def test_the_script_of_each_shell_is_printed_whole(program: Program, name: str) 
     assert program("completion", name, "--json").document["data"]["script"] in finished.stdout
 
 
-@pytest.mark.parametrize("name", ["bash", "zsh", "fish"])
+@pytest.mark.parametrize("name", SHELLS_HERE)
 def test_the_shell_finds_no_fault_in_its_script(program: Program, name: str) -> None:
-    if shutil.which(name) is None:
-        pytest.skip(f"no {name} here")
     script = program("completion", name).stdout
     checked = subprocess.run([name, "-n"], input=script, capture_output=True, text=True)
     assert (checked.returncode, checked.stderr) == (0, "")

@@ -17,6 +17,7 @@ from tests.cli.runner import Program
 from tests.runtimes.archives import FAKE_SERVER
 from tests.runtimes.ollama_standin import ollama_standin
 from tests.runtimes.test_ollama_registration import real_ollama
+from tests.support.programs import OLLAMAS
 from tests.support.waiting import let_pass, wait_until
 
 StartHub = Callable[..., LoopbackHub]
@@ -34,7 +35,7 @@ def at_hub(program: Program, start_hub: StartHub, tmp_path: Path) -> Program:
     return made
 
 
-@pytest.fixture(params=["stand-in", "real"])
+@pytest.fixture(params=OLLAMAS)
 def ollama(at_hub: Program, request: pytest.FixtureRequest) -> Iterator[Program]:
     serve = ollama_standin if request.param == "stand-in" else real_ollama
     with serve(store_of(at_hub)) as endpoint:

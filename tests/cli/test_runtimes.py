@@ -18,6 +18,7 @@ from tests.runtimes.archives import build_archive, real_build_archive
 from tests.runtimes.ollama_standin import ollama_standin
 from tests.runtimes.release_server import release_server
 from tests.runtimes.test_ollama_registration import real_ollama
+from tests.support.programs import OLLAMAS
 from tests.support.waiting import wait_until
 
 StartHub = Callable[..., LoopbackHub]
@@ -33,7 +34,7 @@ def at_hub(program: Program, start_hub: StartHub, tmp_path: Path) -> Program:
     return Program(program.home, {**program.environment, **environment})
 
 
-@pytest.fixture(params=["stand-in", "real"])
+@pytest.fixture(params=OLLAMAS)
 def ollama(at_hub: Program, request: pytest.FixtureRequest) -> Iterator[Program]:
     """The program beside an Ollama server: the stand-in, and the real one where it is found."""
     store = at_hub.home / ".ollama" / "models"

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from setup_manager.catalog.load import load_catalog
-from setup_manager.download.options import DownloadOptions, NetworkOptions
 from setup_manager.machine.facts import Disk, Machine, MemoryUser, Surroundings
 from setup_manager.rehearsal.faults import BadLine
 from setup_manager.rehearsal.loopback import LoopbackHub
@@ -19,31 +18,16 @@ from setup_manager.rehearsal.model import (
     rehearsal_catalog,
 )
 from setup_manager.report.content import Content
-from setup_manager.state.paths import resolve_paths
 from setup_manager.units import GIB
 from setup_manager.workflow.install import InstallRequest, install
 from setup_manager.workflow.planning import Planning
 from setup_manager.workflow.report import ReportRequest, gather
-from setup_manager.workflow.session import HubAccess, Session
+from setup_manager.workflow.session import Session
 from tests.fit.machines import cpu_machine
+from tests.support.sessions import session_at
 
 CREATED_AT = "2026-05-04T03:02:01+00:00"
 MODEL = "rehearsal:F16"
-
-
-def session_at(home: Path, endpoint: str = "http://127.0.0.1:9") -> Session:
-    """A session that lives in one folder and reaches no hub but the one named."""
-    environment = {"HF_HUB_CACHE": str(home / "hub"), "GEMMA_SETUP_HOME": str(home)}
-    paths = resolve_paths(environment, os_name="linux", home=home, temporary=home)
-    network = NetworkOptions.from_environment({})
-    return Session(
-        paths,
-        environment=environment,
-        home=home,
-        hub=HubAccess(endpoint),
-        network=replace(network, stall_seconds=1.0),
-        downloading=DownloadOptions(chunk_bytes=128 * 1024, checks_dir=home / "checks"),
-    )
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,8 @@ from setup_manager.state.history import MOST_INCIDENTS, MOST_SAMPLES, History, M
 from setup_manager.workflow.events import Silence, StageEvent, StageStatus
 from setup_manager.workflow.record import Recorder, history_of, observed, recorded
 from setup_manager.workflow.session import Session
-from tests.report.conftest import MODEL, session_at
+from tests.report.conftest import MODEL
+from tests.support.sessions import session_at
 
 
 class Listener(Silence):

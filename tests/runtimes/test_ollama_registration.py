@@ -32,6 +32,7 @@ from tests.runtimes.random_gguf import (
     write_random_gemma4,
     write_random_projector,
 )
+from tests.support.programs import OLLAMAS
 from tests.support.waiting import wait_until
 
 NAME = "gemma-4-e4b:UD-Q4_K_XL"
@@ -42,7 +43,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("ollama") / "models"
 
 
-@pytest.fixture(scope="module", params=["stand-in", "real"])
+@pytest.fixture(scope="module", params=OLLAMAS)
 def endpoint(request: pytest.FixtureRequest, store: Path) -> Iterator[str]:
     serve = ollama_standin if request.param == "stand-in" else real_ollama
     shutil.rmtree(store, ignore_errors=True)

@@ -132,19 +132,20 @@ def _import_everything() -> None:
 
 def _serve(control: socket.socket) -> dict[str, Any] | None:
     """Start what is ordered; return the order in the process that is to carry it out."""
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the keepers
     for order, writers in _orders(control):
         if os.fork() == 0:
             control.close()
             return _keep(order, *writers)
         for writer in writers:
             os.close(writer)
+        with suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
     return None
 
 
 def _keep(order: dict[str, Any], out: int, err: int, status: int) -> dict[str, Any]:
     """Fork the program, tell its number and its exit code; return in the program alone."""
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     program = os.fork()
     if program == 0:
         os.close(status)
