@@ -24,6 +24,8 @@ _NUMBERS = (
     (re.compile(r"127\.0\.0\.1:\d+"), "<hub>"),
     (re.compile(r"It lies at\s(?s:.*?)\.gguf"), "It lies at <path>"),
     (re.compile(r" \(<n> s\)"), ""),
+    # A machine that is busy with other tests is warned of.
+    (re.compile(r", \d+ warnings? \(gemma-setup check\)"), ""),
 )
 
 

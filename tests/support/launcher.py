@@ -131,35 +131,23 @@ def _import_everything() -> None:
 
 
 def _serve(control: socket.socket) -> dict[str, Any] | None:
-    """Start what is ordered; return the order in the process that is to carry it out."""
-    for order, writers in _orders(control):
-        if os.fork() == 0:
+    """Start what is ordered, one after the other; return the order in the forked program alone."""
+    for order, (out, err, status) in _orders(control):
+        program = os.fork()
+        if program == 0:
             control.close()
-            return _keep(order, *writers)
-        for writer in writers:
-            os.close(writer)
-        with suppress(ChildProcessError):
-            while os.waitpid(-1, os.WNOHANG)[0]:
-                pass
-    return None
-
-
-def _keep(order: dict[str, Any], out: int, err: int, status: int) -> dict[str, Any]:
-    """Fork the program, tell its number and its exit code; return in the program alone."""
-    program = os.fork()
-    if program == 0:
+            os.close(status)
+            for writer, stream in ((out, 1), (err, 2)):
+                os.dup2(writer, stream)
+                os.close(writer)
+            return order
+        os.close(out)
+        os.close(err)
+        os.write(status, f"{program} ".encode())
+        _, ended = os.waitpid(program, 0)
+        os.write(status, str(os.waitstatus_to_exitcode(ended)).encode())
         os.close(status)
-        for writer, stream in ((out, 1), (err, 2)):
-            os.dup2(writer, stream)
-            os.close(writer)
-        return order
-    os.close(out)
-    os.close(err)
-    os.dup2(status, 1)
-    os.write(status, f"{program} ".encode())
-    _, ended = os.waitpid(program, 0)
-    os.write(status, str(os.waitstatus_to_exitcode(ended)).encode())
-    os._exit(0)
+    return None
 
 
 def _stream(number: int, like: TextIO, buffering: int) -> TextIO:
