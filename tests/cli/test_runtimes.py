@@ -12,6 +12,7 @@ import pytest
 
 from setup_manager.rehearsal.loopback import LoopbackHub
 from setup_manager.rehearsal.model import FILE_NAME, REPOSITORY, VARIANT, model_path
+from setup_manager.runtimes.server import free_port
 from tests.cli.hub import catalog_file, environment_for
 from tests.cli.runner import Finished, Program
 from tests.runtimes.archives import build_archive, real_build_archive
@@ -180,8 +181,9 @@ def test_llama_cpp_is_taken_first_and_the_printed_commands_work(
     assert "without a second copy" in stages["plan"]["runtime"]["reason"]
     data = at_hub("register", VARIANT, "--json").document["data"]
     assert data["runtime"] == "llama.cpp"
-    start = data["start"].replace("--port 8080", "--port 18080")
-    ask = data["ask"].replace(":8080", ":18080").replace("Hello", "What is the capital of Italy?")
+    port = free_port()
+    start = data["start"].replace("--port 8080", f"--port {port}")
+    ask = data["ask"].replace(":8080", f":{port}").replace("Hello", "What is the capital of Italy?")
     server = subprocess.Popen(
         ["bash", "-c", f"exec {start}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )

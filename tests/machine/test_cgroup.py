@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -281,7 +282,7 @@ def limited_group() -> Iterator[Groups]:
 
     yield make
     for group in reversed(made):
-        wait_until(lambda group=group: removed(group), 5, f"{group} can be removed")
+        wait_until(partial(removed, group), 5, f"{group} can be removed")
 
 
 def removed(group: Path) -> bool:
