@@ -18,7 +18,6 @@ import pytest
 from setup_manager.download.events import Kind
 from setup_manager.errors import DownloadFailedError
 from setup_manager.net.options import NetworkOptions
-from setup_manager.net.proxies import proxy_for
 from setup_manager.rehearsal import faults as f
 from tests.download.conftest import MakeRig
 from tests.download.rig import CHUNK, DATA, QUICK_NETWORK
@@ -165,7 +164,7 @@ def test_no_proxy_hosts_are_reached_directly(make_rig: MakeRig, proxy: Proxy) ->
 )
 def test_no_proxy_rules(url: str, no_proxy: str, direct: bool) -> None:
     options = NetworkOptions(proxies={"all": "http://proxy:1"}, no_proxy=no_proxy)
-    assert (proxy_for(url, options) is None) == direct
+    assert (options.proxy_for(url) is None) == direct
 
 
 def test_network_options_come_from_the_variables_that_curl_and_requests_know() -> None:
@@ -223,10 +222,11 @@ def test_offline_opens_no_socket_and_uses_what_is_here(
 
     monkeypatch.setattr(socket, "socket", forbidden)
     monkeypatch.setattr(socket, "getaddrinfo", forbidden)
-    assert rig.fetch(offline=True).fetched_bytes == 0
+    rig.network = replace(rig.network, offline=True)
+    assert rig.fetch().fetched_bytes == 0
     rig.places.content.unlink()
     with pytest.raises(DownloadFailedError) as caught:
-        rig.fetch(offline=True)
+        rig.fetch()
     assert "HF_HUB_OFFLINE" in caught.value.context[0]
 
 
