@@ -198,9 +198,9 @@ _TABLE: dict[Fault, _Row] = {
     ),
     Fault.GATED: _Row(
         "gated",
-        "{repository} is gated: its terms must be accepted first.",
-        "Accept the terms at {endpoint}/{repository}, then run `hf auth login` or set HF_TOKEN.",
-        "Accept the terms at {endpoint}/{repository} with the account that the token belongs to, "
+        "{repository} is gated: its licence must be accepted first.",
+        "Accept it at {endpoint}/{repository}, then run `hf auth login` or set HF_TOKEN.",
+        "Accept it at {endpoint}/{repository} with the account that the token belongs to, "
         "then run it again.",
         fact_of_token=("no token was sent", "the token that was sent has no access to it"),
     ),
@@ -286,7 +286,7 @@ _TABLE: dict[Fault, _Row] = {
     ),
     Fault.SERVER: _Row(
         "hub-unavailable",
-        "The server has a problem of its own.",
+        "The server failed: {what} could not be fetched.",
         "Run the same command again in a few minutes: it goes on from here. If it stays, use "
         "another --mirror.",
     ),

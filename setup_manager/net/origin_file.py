@@ -52,7 +52,8 @@ class OriginFile:
         self._lock = threading.Lock()
         self._resolving = threading.Lock()
         self._address: _Address | None = None
-        self._whole = False
+        self._serves_ranges = False
+        self._unsaid = 0
 
     def open(self, start: int, end: int) -> tuple[Stream, Accepted]:
         """Ask for bytes.
@@ -65,7 +66,7 @@ class OriginFile:
                 gave no bytes is forgotten.
         """
         address = self._resolve()
-        asked = Range(start, end, self._artifact.size_bytes, address.etag, whole=self._whole)
+        asked = Range(start, end, self._artifact.size_bytes, address.etag, whole=self._asks_for_all)
         stream, address = self._ask_for(asked, address)
         judged = judge_content(
             stream.status,
@@ -79,14 +80,21 @@ class OriginFile:
             end_early(stream)
             raise RequestError(self._consequence(judged, address))
         with self._lock:
+            if judged.ranges:
+                self._serves_ranges, self._unsaid = True, 0
             if self._address is address and address.etag is None:
                 self._address = _Address(address.located, strong_etag(stream.headers))
         return stream, judged
 
+    @property
+    def _asks_for_all(self) -> bool:
+        """Whether its answers do not say which part they are: more than once if some did."""
+        return self._unsaid > self._serves_ranges
+
     def _consequence(self, verdict: Verdict, address: _Address) -> Verdict:
         with self._lock:
             if verdict.action is Action.AGAIN:
-                self._whole = True
+                self._unsaid += 1
             if verdict.action is Action.RESOLVE:
                 if self._address is not address:  # another connection has already seen to it
                     return replace(verdict, action=Action.AGAIN)
