@@ -18,18 +18,20 @@ if TYPE_CHECKING:
         Tensor,
         read_header,
     )
-    from setup_manager.gguf.tensor_types import TENSOR_TYPES
+    from setup_manager.gguf.tensor_types import Kernels, TensorType, tensor_type
 
 __all__ = [
-    "TENSOR_TYPES",
     "GgufError",
     "Header",
+    "Kernels",
     "LongArray",
     "NeedMoreBytes",
     "Tensor",
+    "TensorType",
     "WrongStart",
     "check_early",
     "read_header",
+    "tensor_type",
 ]
 
 if not TYPE_CHECKING:
@@ -37,5 +39,5 @@ if not TYPE_CHECKING:
         __name__,
         early_check="WrongStart check_early",
         header="GgufError Header LongArray NeedMoreBytes Tensor read_header",
-        tensor_types="TENSOR_TYPES",
+        tensor_types="Kernels TensorType tensor_type",
     )

@@ -1,4 +1,4 @@
-"""Errors as a tired person reads them: each in the README, each with a way on, each exit code."""
+"""Errors as a tired person reads them: each in the reference, with a way on, each exit code."""
 
 import ast
 import json
@@ -84,11 +84,10 @@ def test_every_error_has_a_hint_that_names_a_command_or_an_action(
 
 
 def documented_codes() -> dict[str, int]:
-    """The table of the README: the exit code of each error code."""
-    readme = (ROOT / "README.md").read_text("utf-8")
-    section = readme.partition("## Errors and exit codes")[2].partition("\n## ")[0]
+    """The table of the reference: the exit code of each error code."""
+    page = (ROOT / "docs/reference/errors.md").read_text("utf-8")
     rows = {}
-    for line in section.splitlines():
+    for line in page.splitlines():
         cells = [cell.strip() for cell in line.split("|")]
         if len(cells) > 4 and cells[1].isdecimal():
             for code in re.findall(r"`([a-z0-9-]+)`", cells[3]):
@@ -117,7 +116,7 @@ def test_every_error_code_is_in_the_table_under_its_class() -> None:
     assert seen == set(errors.CODES), "a code that nothing gives"
 
 
-def test_the_readme_has_every_code() -> None:
+def test_the_reference_has_every_code() -> None:
     rows = documented_codes()
     assert {name: row.error.exit_code for name, row in errors.CODES.items()} == rows
 
