@@ -147,15 +147,21 @@ _KEPT = "The same command goes on from what came."
 CODES: Mapping[str, ErrorCode] = MappingProxyType(
     _rows(
         SetupError,
-        failed=("Something else failed.", "The message says what."),
-        internal=("A bug in gemma-setup.", "Report it with the text shown."),
+        failed=("Something else failed.", "The hint says what to do."),
+        internal=("A bug in gemma-setup.", "Set GEMMA_SETUP_DEBUG=1 to see where, and report it."),
         declined=("You answered no.", "Add --dry-run to look only."),
         check_failed=("`check` found a blocking problem.", "Each line marked ✗ says what to do."),
-        output_unwritable=("The output file cannot be written.", "Choose another path."),
+        output_unwritable=(
+            "The output file cannot be written.",
+            "Name a file in a folder of yours with --output.",
+        ),
         state_unwritable=("The state folder cannot be written.", "Set GEMMA_SETUP_HOME."),
         folder_not_writable=("A folder cannot be changed.", "Change its permissions."),
         no_temporary_folder=("No temporary folder can be written.", "Set TMPDIR."),
-        report_extra_missing=("The packages for reports are missing.", "The hint installs them."),
+        report_extra_missing=(
+            "The packages for reports are missing.",
+            "Install the extra `report`, as the hint says.",
+        ),
     )
     | _rows(
         UsageError,
@@ -166,8 +172,8 @@ CODES: Mapping[str, ErrorCode] = MappingProxyType(
         unknown_quantization=("There is no such quantization.", "Take one of those listed."),
         unknown_architecture=("It is no Gemma 4.", "`gemma-setup download` fetches it anyway."),
         ambiguous_model=("The name fits several files.", "Name the file."),
-        not_installed=("The model is not here.", "`gemma-setup list --installed`"),
-        not_registered=("No runtime knows the model.", "`gemma-setup register` first."),
+        not_installed=("The model is not here.", "`gemma-setup list --installed` shows what is."),
+        not_registered=("No runtime knows the model.", "Run `gemma-setup register` first."),
         no_gguf=("The repository has no GGUF file.", "Take one whose name ends in GGUF."),
         no_projector=("The repository has no projector.", "Leave out --with-projector."),
         no_drafter=("The repository has no drafter.", "Leave out --with-drafter."),
@@ -186,7 +192,10 @@ CODES: Mapping[str, ErrorCode] = MappingProxyType(
     )
     | _rows(
         InsufficientMemoryError,
-        insufficient_memory=("Nothing fits, or this MODEL does not.", "`gemma-setup recommend`"),
+        insufficient_memory=(
+            "Nothing fits, or this MODEL does not.",
+            "`gemma-setup recommend` shows what fits.",
+        ),
     )
     | _rows(
         DownloadFailedError,
@@ -227,7 +236,7 @@ CODES: Mapping[str, ErrorCode] = MappingProxyType(
         RuntimeMissingError,
         runtime_missing=(
             "No runtime is found, none runs, or it is too old.",
-            "`gemma-setup runtime install llama.cpp`",
+            "Run `gemma-setup runtime install llama.cpp`, or update the one that is here.",
         ),
     )
     | _rows(

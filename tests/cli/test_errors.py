@@ -89,7 +89,7 @@ def documented_codes() -> dict[str, int]:
     rows = {}
     for line in page.splitlines():
         cells = [cell.strip() for cell in line.split("|")]
-        if len(cells) > 4 and cells[1].isdecimal():
+        if len(cells) > 6 and cells[1].isdecimal():
             for code in re.findall(r"`([a-z0-9-]+)`", cells[3]):
                 rows[code] = int(cells[1])
     return rows
