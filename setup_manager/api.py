@@ -27,34 +27,27 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, get_args
 
-from setup_manager.download.options import DownloadOptions
-from setup_manager.errors import SetupError, UsageError
-from setup_manager.fit.explain import Explanation
-from setup_manager.fit.quality import Task
-from setup_manager.fit.settings import KvType, Preference
-from setup_manager.machine.facts import Machine
-from setup_manager.smoke.report import SmokeReport
-from setup_manager.state.host import this_host
-from setup_manager.state.inventory import InstalledModel
-from setup_manager.state.paths import Place
-from setup_manager.workflow import check as checking
-from setup_manager.workflow import download as downloading
-from setup_manager.workflow import install as installing
-from setup_manager.workflow.check import CheckResult
-from setup_manager.workflow.download import DownloadResult
-from setup_manager.workflow.events import Observer
-from setup_manager.workflow.install import InstallPlan, InstallRequest, StageResult
-from setup_manager.workflow.opening import open_session
-from setup_manager.workflow.planning import Planning
-from setup_manager.workflow.recommend import (
+from setup_manager.app.planning import Planning
+from setup_manager.app.start import StartCommands, start_commands
+from setup_manager.app.verbs import check as checking
+from setup_manager.app.verbs import download as downloading
+from setup_manager.app.verbs import install as installing
+from setup_manager.app.verbs.check import CheckResult
+from setup_manager.app.verbs.download import DownloadResult
+from setup_manager.app.verbs.install import InstallPlan, InstallRequest, StageResult
+from setup_manager.app.verbs.recommend import (
     RecommendResult,
     Weighing,
     explain_model,
     recommend_models,
 )
-from setup_manager.workflow.session import Session
-from setup_manager.workflow.start import StartCommands, start_commands
-from setup_manager.workflow.subject import Subject, Wanted
+from setup_manager.download import DownloadOptions
+from setup_manager.errors import SetupError, UsageError
+from setup_manager.fit import Explanation, KvType, Preference, Task
+from setup_manager.library import InstalledModel, Place, this_host
+from setup_manager.machine import Machine
+from setup_manager.session import Observer, Session, Subject, Wanted, open_session
+from setup_manager.smoke import SmokeReport
 
 __all__ = [
     "CheckResult",

@@ -19,8 +19,7 @@ from click.shell_completion import (
     split_arg_string,
 )
 
-from setup_manager.catalog.select import weight_files
-from setup_manager.catalog.variant import Catalog
+from setup_manager.catalog import Catalog, weight_files
 from setup_manager.errors import SetupError
 
 _BASH = r"""

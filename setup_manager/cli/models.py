@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 from setup_manager.errors import UsageError
 
 if TYPE_CHECKING:
-    from setup_manager.state.inventory import InstalledModel
-    from setup_manager.workflow.session import Session
-    from setup_manager.workflow.subject import Subject, Wanted
+    from setup_manager.library import InstalledModel
+    from setup_manager.session import Session, Subject, Wanted
 
 
 def installed_subject(
@@ -23,8 +22,8 @@ def installed_subject(
     Raises:
         UsageError: If it is no model, or not installed.
     """
-    from setup_manager.workflow.smoke import installed
-    from setup_manager.workflow.subject import Subject
+    from setup_manager.app.verbs.smoke import installed
+    from setup_manager.session import Subject
 
     by_name = session.inventory.find(text)
     try:
@@ -44,7 +43,7 @@ def recorded_model(session: Session, text: str) -> InstalledModel:
     Raises:
         UsageError: If there is none.
     """
-    from setup_manager.workflow.subject import Subject
+    from setup_manager.session import Subject
 
     found = session.inventory.find(text) or session.inventory.find(Subject(session, text).name)
     if found is None:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from setup_manager.app.planning import Planning, read_machine_file
 from setup_manager.cli.options import ModelOptions, PlanningOptions
-from setup_manager.fit.settings import Preference
-from setup_manager.machine.facts import Machine
-from setup_manager.workflow.planning import Planning, read_machine_file
-from setup_manager.workflow.session import Session
-from setup_manager.workflow.subject import Wanted
+from setup_manager.fit import Preference
+from setup_manager.machine import Machine
+from setup_manager.session import Session, Wanted
 
 
 def planning_of(options: PlanningOptions, files: ModelOptions | None = None) -> Planning:

@@ -17,12 +17,10 @@ from click.core import ParameterSource
 
 from setup_manager.cli.options import CommonOptions, DownloadingOptions, StorageOptions
 from setup_manager.cli.terminal import StatusLine, Terminal
-from setup_manager.state.host import Host, this_host
-from setup_manager.state.paths import Paths, Place
+from setup_manager.library import Host, Paths, Place, this_host
 
 if TYPE_CHECKING:
-    from setup_manager.workflow.events import Observer
-    from setup_manager.workflow.session import Session
+    from setup_manager.session import Observer, Session
 
 _DECIDED_BY = {
     ParameterSource.COMMANDLINE: "--models-dir",
@@ -115,8 +113,8 @@ class Shell:
         observer: Observer | None = None,
     ) -> Session:
         """Gather what a command works with from the environment and the options."""
-        from setup_manager.download.options import DownloadOptions
-        from setup_manager.workflow.opening import open_session
+        from setup_manager.download import DownloadOptions
+        from setup_manager.session import open_session
 
         chosen = downloading or DownloadingOptions()
         return open_session(
@@ -159,7 +157,7 @@ class Shell:
         """Tell a person something on the way; silent under --quiet and --json."""
         if self.options.quiet or self.options.as_json or self.options.progress == "json":
             return
-        from setup_manager.cli.result import folded
+        from setup_manager.cli.render.wrapping import folded
 
         self.status.clear()
         text = self.terminal.plain(text)

@@ -12,21 +12,21 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from threading import Event
 
-from setup_manager.catalog.artifact import Artifact
+from setup_manager.catalog import Artifact
 from setup_manager.download.chunks import ADOPTED, Coverage, Span, split_on_grid
-from setup_manager.download.durable import copy_range, read_at
 from setup_manager.download.failures import disk_failure
 from setup_manager.download.options import DownloadOptions
 from setup_manager.download.places import Layout
 from setup_manager.download.plan import DiskState, check_artifact, plan_file
 from setup_manager.download.store import FileBusyError, FileClaim, PartialFile
 from setup_manager.errors import BusyError, InterruptedByUserError
+from setup_manager.fs import copy_range, read_at
 from setup_manager.units import MIB
 
 _KEEP_BYTES = 64 * MIB
 
 
-def adopt(
+def adopt_file(
     artifact: Artifact,
     layout: Layout,
     source: Path,

@@ -12,10 +12,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from setup_manager.catalog.artifact import Artifact
+from setup_manager.catalog import Artifact
 from setup_manager.download.chunks import Coverage
-from setup_manager.download.durable import Disk, OsDisk
 from setup_manager.download.journal import Header, replay, rewritten, sealed, unsealed
+from setup_manager.fs import Disk, OsDisk
 
 _NUMBER = re.compile(r"\d{1,20}")
 

@@ -8,16 +8,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from setup_manager.download.durable import Disk, OsDisk
 from setup_manager.download.events import Observer
 from setup_manager.download.file_fetch import FileFetch, disk_state
-from setup_manager.download.options import DownloadOptions, NetworkOptions
+from setup_manager.download.options import DownloadOptions
 from setup_manager.download.pace import RateLimit
 from setup_manager.download.places import FileJob, Layout
 from setup_manager.download.plan import DownloadPlan, check_artifact, check_space, plan_download
 from setup_manager.download.transfer import Surroundings
-from setup_manager.download.transport import HttpTransport, NoTransport, Transport
 from setup_manager.download.verified import VerifiedFile
+from setup_manager.fs import Disk, OsDisk
+from setup_manager.net import NetworkOptions, Transport
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +29,11 @@ class Ports:
         disk: Where bytes are written.
     """
 
-    transport: Callable[[NetworkOptions], Transport] = HttpTransport
+    transport: Callable[[NetworkOptions], Transport] = NetworkOptions.connect
     disk: Callable[[], Disk] = OsDisk
 
 
-def plan(
+def plan_files(
     jobs: Sequence[FileJob], layout: Layout, options: DownloadOptions | None = None
 ) -> DownloadPlan:
     """Plan a download; reads the disk and changes nothing.
@@ -94,18 +94,15 @@ def fetch(
     """
     options = options or DownloadOptions()
     ports = ports or Ports()
-    check_disk(plan(jobs, layout, options), _folder(jobs, layout), options)
+    check_disk(plan_files(jobs, layout, options), _folder(jobs, layout), options)
     around = Surroundings(
         options, cancel or threading.Event(), RateLimit(options.rate_bytes_per_second)
     )
-    transport = (NoTransport if options.offline else ports.transport)(network or NetworkOptions())
-    try:
+    with ports.transport(network or NetworkOptions()) as transport:
         return tuple(
             FileFetch(job, layout, around, observer, transport, ports.disk()).fetch()
             for job in jobs
         )
-    finally:
-        transport.close()
 
 
 def _folder(jobs: Sequence[FileJob], layout: Layout) -> Path:

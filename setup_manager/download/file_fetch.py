@@ -11,14 +11,13 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from setup_manager.catalog.artifact import Artifact
+from setup_manager.catalog import Artifact
 from setup_manager.download.assembly import Assembly
 from setup_manager.download.board import Board
 from setup_manager.download.checks import read_checks, stamp_of, write_checks
 from setup_manager.download.chunks import Coverage
-from setup_manager.download.durable import Disk
 from setup_manager.download.events import DownloadEvent, Kind, Meter, Observer, timestamp
-from setup_manager.download.failures import disk_failure, source_failure
+from setup_manager.download.failures import disk_failure
 from setup_manager.download.hashing import hash_whole
 from setup_manager.download.journal import replay, usable
 from setup_manager.download.places import FileJob, FilePlaces, Layout
@@ -37,10 +36,11 @@ from setup_manager.download.transfer import (
     OutOfSourcesError,
     Surroundings,
 )
-from setup_manager.download.transport import Transport
 from setup_manager.download.verified import VerifiedFile
 from setup_manager.errors import BusyError, InterruptedByUserError, SetupError
-from setup_manager.gguf.early_check import early_check
+from setup_manager.fs import Disk
+from setup_manager.gguf import check_early
+from setup_manager.net import Transport
 from setup_manager.units import format_size
 
 
@@ -94,7 +94,7 @@ class FileFetch:
             Source(origin, job.artifact, transport, around.options) for origin in job.origins
         ]
         is_gguf = job.artifact.path.lower().endswith(".gguf")
-        self._check_prefix = job.check_prefix or (early_check if is_gguf else None)
+        self._check_prefix = job.check_prefix or (check_early if is_gguf else None)
         self._meter = Meter(job.artifact.size_bytes)
         self._began = time.monotonic()
         self._told_at = 0.0
@@ -128,8 +128,7 @@ class FileFetch:
         except Cancelled:
             raise self._interrupted() from None
         except OutOfSourcesError as error:
-            kept = self._kept_bytes
-            raise source_failure(error.fault, self._artifact, error.facts, kept) from None
+            raise error.source.failure(error.facts, self._kept_bytes) from None
         except OSError as error:
             path = Path(error.filename) if error.filename else self._places.partial
             raise disk_failure(error, path, self._kept_bytes, self._artifact.size_bytes) from error

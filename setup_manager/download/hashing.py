@@ -18,7 +18,7 @@ from typing import Protocol
 
 from setup_manager.download.board import Board
 from setup_manager.download.chunks import FOUND, Coverage, Span, grid
-from setup_manager.download.durable import forget_pages
+from setup_manager.fs import forget_pages
 from setup_manager.units import MIB
 
 _READ_BYTES = MIB

@@ -6,21 +6,22 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
-from setup_manager.catalog.artifact import Artifact
+from setup_manager.catalog import Artifact
 from setup_manager.download.checks import read_checks, stamp_of, write_checks
 from setup_manager.download.chunks import ADOPTED, Coverage, Span, coverage_of
-from setup_manager.download.durable import Disk
 from setup_manager.download.engine import Ports, fetch
 from setup_manager.download.events import Observer
 from setup_manager.download.failures import disk_failure
 from setup_manager.download.hashing import hash_whole
 from setup_manager.download.journal import Header, rewritten
-from setup_manager.download.options import DownloadOptions, NetworkOptions
+from setup_manager.download.options import DownloadOptions
 from setup_manager.download.places import FileJob, FilePlaces, Layout
 from setup_manager.download.plan import DiskState, check_artifact, plan_file
 from setup_manager.download.store import FileBusyError, FileClaim
 from setup_manager.download.verified import VerifiedFile
 from setup_manager.errors import BusyError, InterruptedByUserError
+from setup_manager.fs import Disk
+from setup_manager.net import NetworkOptions
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from setup_manager.catalog.artifact import Artifact
+from setup_manager.catalog import Artifact
 from setup_manager.download.chunks import Coverage, chunk_size
 from setup_manager.errors import InsufficientDiskError, VerificationFailedError
 from setup_manager.units import format_size

@@ -21,11 +21,11 @@ from typing import Self
 
 from filelock import FileLock, Timeout
 
-from setup_manager.catalog.artifact import Artifact
+from setup_manager.catalog import Artifact
 from setup_manager.download.chunks import Coverage, Span
-from setup_manager.download.durable import Disk, OsDisk, forget_pages, preallocate, read_at
 from setup_manager.download.journal import Header, replay, rewritten, span_lines, usable
 from setup_manager.download.places import FilePlaces
+from setup_manager.fs import Disk, OsDisk, forget_pages, preallocate, read_at
 
 
 class OwnerChangedError(Exception):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from setup_manager.catalog.artifact import Artifact
+from setup_manager.catalog import Artifact
 
 
 @dataclass(frozen=True, slots=True)

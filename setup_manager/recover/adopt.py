@@ -14,13 +14,16 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from setup_manager.download.adopt import adopt
-from setup_manager.download.chunks import chunk_size
-from setup_manager.download.file_fetch import disk_state
-from setup_manager.download.options import DownloadOptions
-from setup_manager.download.places import Layout
-from setup_manager.download.store import FileBusyError, FileClaim
-from setup_manager.download.verified import VerifiedFile
+from setup_manager.download import (
+    DownloadOptions,
+    FileBusyError,
+    FileClaim,
+    Layout,
+    VerifiedFile,
+    adopt_file,
+    chunk_size,
+    disk_state,
+)
 from setup_manager.errors import BusyError, InsufficientDiskError, InterruptedByUserError
 from setup_manager.recover.busy import has_changed
 from setup_manager.recover.identify import Evidence
@@ -182,7 +185,7 @@ class TakeOver:
         self.tell(offer.sentence)
         if self.move:
             self._make_it_ours(offer)
-        return adopt(
+        return adopt_file(
             offer.artifact,
             self.layout,
             offer.leftover.path,

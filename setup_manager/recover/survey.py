@@ -8,9 +8,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
-from setup_manager.catalog.artifact import Artifact
-from setup_manager.catalog.variant import Catalog, CatalogFile
-from setup_manager.download.places import Layout
+from setup_manager.catalog import Artifact, Catalog, CatalogFile
+from setup_manager.download import Layout
 from setup_manager.recover.identify import Evidence, Identity, candidates, read_identity
 from setup_manager.recover.leftover import Leftover, shown
 from setup_manager.recover.offer import Offer, best_first, weigh
@@ -74,7 +73,7 @@ class Finding:
         }
 
 
-def survey(
+def survey_leftovers(
     leftovers: Iterable[Leftover],
     catalog: Catalog,
     resolve: Callable[[CatalogFile], Artifact | None],

@@ -12,13 +12,16 @@ import shutil
 import threading
 from pathlib import Path
 
-from setup_manager.catalog.artifact import Artifact
-from setup_manager.download.checks import stamp_of, write_checks
-from setup_manager.download.chunks import Coverage
-from setup_manager.download.durable import OsDisk
-from setup_manager.download.hashing import hash_whole
-from setup_manager.download.places import FilePlaces
-from setup_manager.download.store import remove_leftovers
+from setup_manager.catalog import Artifact
+from setup_manager.download import (
+    Coverage,
+    FilePlaces,
+    hash_whole,
+    remove_leftovers,
+    stamp_of,
+    write_checks,
+)
+from setup_manager.fs import OsDisk
 
 _FICLONE = 0x40049409  # linux/fs.h
 _COPY_BYTES = 1 << 20

@@ -20,7 +20,7 @@ from setup_manager.errors import (
     UsageError,
 )
 from setup_manager.rehearsal.model import FILE_NAME, model_path
-from setup_manager.workflow.events import Silence, StageEvent
+from setup_manager.session.events import Silence, StageEvent
 from tests.api.conftest import Surroundings
 
 FUNCTIONS = [api.check, api.recommend, api.explain, api.download, api.install]

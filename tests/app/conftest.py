@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from setup_manager.app.verbs.download import download
 from setup_manager.catalog.artifact import Model
 from setup_manager.download.events import DownloadEvent
 from setup_manager.errors import InterruptedByUserError
+from setup_manager.library.inventory import InstalledModel
 from setup_manager.rehearsal.loopback import LoopbackHub
 from setup_manager.rehearsal.model import (
     FILE_NAME,
@@ -19,11 +21,9 @@ from setup_manager.rehearsal.model import (
     model_path,
     rehearsal_catalog,
 )
-from setup_manager.state.inventory import InstalledModel
-from setup_manager.workflow.download import download
-from setup_manager.workflow.events import Silence
-from setup_manager.workflow.session import Session
-from setup_manager.workflow.subject import Subject
+from setup_manager.session.events import Silence
+from setup_manager.session.session import Session
+from setup_manager.session.subject import Subject
 from tests.fit.machines import cpu_machine
 from tests.support.sessions import session_at
 

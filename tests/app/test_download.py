@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from setup_manager.app.verbs.download import check_disk, download, plan_document, plan_download
 from setup_manager.catalog.artifact import Model
 from setup_manager.errors import InsufficientDiskError
-from setup_manager.hub.layout import PlainFolderLayout
+from setup_manager.library.layout import PlainFolderLayout
 from setup_manager.rehearsal.loopback import LoopbackHub
 from setup_manager.rehearsal.model import FILE_NAME
-from setup_manager.workflow.download import check_disk, download, plan_document, plan_download
-from setup_manager.workflow.session import Session
+from setup_manager.session.session import Session
 from tests.app.conftest import CONTENT, SIZE, recorded_as, stop_halfway
 
 

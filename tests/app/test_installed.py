@@ -1,17 +1,17 @@
 """What is done with an installed model: recorded, registered, verified, reported."""
 
+from setup_manager.app.record import history_of, recorded
+from setup_manager.app.verbs.download import download
+from setup_manager.app.verbs.register import register
+from setup_manager.app.verbs.verify import files_to_verify, verify, wrong_file
 from setup_manager.catalog.artifact import Model
 from setup_manager.fit.settings import Settings
+from setup_manager.library.inventory import InstalledModel
 from setup_manager.rehearsal.loopback import LoopbackHub
+from setup_manager.report.facts import ReportRequest, gather
 from setup_manager.runtimes.base import RuntimeStatus
-from setup_manager.state.inventory import InstalledModel
-from setup_manager.workflow.download import download
-from setup_manager.workflow.events import Silence
-from setup_manager.workflow.record import history_of, recorded
-from setup_manager.workflow.register import register
-from setup_manager.workflow.report import ReportRequest, gather
-from setup_manager.workflow.session import Session
-from setup_manager.workflow.verify import files_to_verify, verify, wrong_file
+from setup_manager.session.events import Silence
+from setup_manager.session.session import Session
 from tests.app.conftest import CONTENT, SIZE, stop_halfway
 
 EMBEDDED = RuntimeStatus("embedded", found=True, gemma4=True)

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from setup_manager.app.verbs.recover import finish, look
 from setup_manager.catalog.artifact import Model
 from setup_manager.rehearsal.loopback import LoopbackHub
 from setup_manager.rehearsal.model import FILE_NAME
-from setup_manager.workflow.recover import finish, look
-from setup_manager.workflow.session import Session
+from setup_manager.session.session import Session
 from tests.app.conftest import CONTENT, SIZE, recorded_as
 
 HALF = 1_200_000

@@ -4,19 +4,19 @@ from dataclasses import replace
 
 import pytest
 
-from setup_manager.catalog.artifact import Model
-from setup_manager.errors import RuntimeMissingError
-from setup_manager.state.inventory import InstalledModel, Registration
-from setup_manager.workflow.download import download
-from setup_manager.workflow.record import history_of, recorded
-from setup_manager.workflow.removal import (
+from setup_manager.app.record import history_of, recorded
+from setup_manager.app.verbs.download import download
+from setup_manager.app.verbs.remove import (
     clean,
     find_litter,
     forget_unfinished,
     plan_removal,
     remove,
 )
-from setup_manager.workflow.session import Session
+from setup_manager.catalog.artifact import Model
+from setup_manager.errors import RuntimeMissingError
+from setup_manager.library.inventory import InstalledModel, Registration
+from setup_manager.session.session import Session
 from tests.app.conftest import SIZE, recorded_as, stop_halfway
 
 OLLAMA = Registration(

@@ -2,9 +2,9 @@
 
 import pytest
 
+from setup_manager.app.verbs.serve import choose_server
 from setup_manager.errors import RuntimeMissingError
 from setup_manager.runtimes.base import RuntimeStatus
-from setup_manager.workflow.serve import choose_server
 
 LLAMA = RuntimeStatus("llama.cpp", found=True, gemma4=True, path="/bin/llama-server")
 OLD_LLAMA = RuntimeStatus("llama.cpp", found=True, gemma4=False)

@@ -12,26 +12,29 @@ ROOT = Path(setup_manager.__file__).parent
 
 # A package may import those before it on its own row and every package of the rows above.
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("errors", "units", "__init__"),
+    ("__init__", "_doors", "errors", "units", "platforms", "privacy", "codec", "fs", "hints"),
     ("gguf", "catalog"),
     ("machine",),
     ("fit",),
-    ("download", "hub"),
-    ("state",),
+    ("net",),
+    ("download",),
+    ("library",),
     ("recover",),
-    ("runtimes", "smoke"),
-    ("rehearsal", "report"),
-    ("workflow",),
+    ("runtimes",),
+    ("smoke",),
+    ("session",),
+    ("app",),
+    ("report", "rehearsal"),
     ("api",),
     ("cli", "__main__"),
 )
 
 # Who alone may import a dependency; a path or a folder each.
 OWNERS = {
-    "requests": ("download/transport.py", "runtimes/http.py"),
-    "urllib3": ("download/transport.py",),
-    "huggingface_hub": ("hub/",),
-    "psutil": ("machine/probe/",),
+    "requests": ("net/",),
+    "urllib3": ("net/",),
+    "huggingface_hub": ("net/",),
+    "psutil": ("machine/",),
     "filelock": ("download/store.py",),
     "click": ("cli/",),
     "tqdm": ("cli/progress.py",),
@@ -51,7 +54,7 @@ PURE_MODULES = (
     "machine/checks.py",
     "download/plan.py",
     "download/journal.py",
-    "download/protocol.py",
+    "net/protocol.py",
     "smoke/judge.py",
 )
 # Started as processes of their own: there the command line is all they have.

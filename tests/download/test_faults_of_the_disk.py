@@ -136,21 +136,21 @@ def test_too_little_room_is_found_before_the_first_byte_with_the_numbers(
 
 def test_the_room_for_what_is_here_already_is_not_asked_for_again(make_rig: MakeRig) -> None:
     rig = make_rig()
-    before = engine.plan([rig.job], rig.layout, rig.options)
+    before = engine.plan_files([rig.job], rig.layout, rig.options)
     assert before.write_bytes == before.fetch_bytes == len(DATA)
     rig.interrupt_after(len(DATA) // 2)
-    planned = engine.plan([rig.job], rig.layout, rig.options)
+    planned = engine.plan_files([rig.job], rig.layout, rig.options)
     assert planned.reuse_bytes >= len(DATA) // 2 - 2 * CHUNK
     assert planned.fetch_bytes == len(DATA) - planned.reuse_bytes
     assert planned.write_bytes <= len(DATA) - planned.reuse_bytes
     rig.fetch()
-    done = engine.plan([rig.job], rig.layout, rig.options)
+    done = engine.plan_files([rig.job], rig.layout, rig.options)
     assert (done.fetch_bytes, done.write_bytes) == (0, 0)
 
 
 def test_planning_changes_nothing(make_rig: MakeRig) -> None:
     rig = make_rig()
-    engine.plan([rig.job], rig.layout, rig.options)
+    engine.plan_files([rig.job], rig.layout, rig.options)
     assert not rig.folder.exists()
 
 
@@ -262,7 +262,7 @@ def test_a_real_full_file_system_stops_keeps_and_goes_on(make_rig: MakeRig, tmp_
             rig.fetch()
         assert not rig.hub.requests
         assert early.value.code == "insufficient-disk"
-        planned = engine.plan([rig.job], rig.layout, rig.options)
+        planned = engine.plan_files([rig.job], rig.layout, rig.options)
         assert planned.fetch_bytes == len(DATA)
         subprocess.run(["mount", "-o", "remount,size=4m", str(small)], check=True)
         rig.fetch()
@@ -278,12 +278,12 @@ def test_offsets_over_4_gib_are_right(tmp_path: Path) -> None:
     from setup_manager.download.board import Board
     from setup_manager.download.chunks import Coverage, Span, grid
     from setup_manager.download.pace import RateLimit
-    from setup_manager.download.places import Origin
     from setup_manager.download.sources import Source
     from setup_manager.download.store import PartialFile
     from setup_manager.download.transfer import Surroundings, Transfer
-    from setup_manager.download.transport import HttpTransport
-    from setup_manager.hub.layout import HubCacheLayout
+    from setup_manager.library.layout import HubCacheLayout
+    from setup_manager.net.origin import Origin
+    from setup_manager.net.transport import HttpTransport
     from setup_manager.rehearsal.content import GeneratedContent
     from setup_manager.rehearsal.loopback import LoopbackHub
     from tests.download.rig import QUICK, QUICK_NETWORK

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from setup_manager.download import installed
-from setup_manager.download.adopt import adopt
+from setup_manager.download.adopt import adopt_file
 from setup_manager.download.checks import checks_path
 from setup_manager.download.events import Kind
 from setup_manager.download.store import FileClaim
@@ -146,7 +146,7 @@ def leftover(tmp_path: Path, data: bytes = DATA) -> Path:
 
 def test_adopted_bytes_are_not_fetched(rig: Rig, tmp_path: Path) -> None:
     source = leftover(tmp_path, DATA[: 10 * CHUNK + 77])
-    taken = adopt(rig.artifact, rig.layout, source, [(0, 10 * CHUNK + 77)], rig.options)
+    taken = adopt_file(rig.artifact, rig.layout, source, [(0, 10 * CHUNK + 77)], rig.options)
     assert taken == 10 * CHUNK + 77
     file = rig.fetch()
     rig.assert_right()
@@ -156,14 +156,14 @@ def test_adopted_bytes_are_not_fetched(rig: Rig, tmp_path: Path) -> None:
 
 def test_scattered_ranges_are_adopted(rig: Rig, tmp_path: Path) -> None:
     ranges = [(100, 5000), (3 * CHUNK, 7 * CHUNK), (len(DATA) - 10, len(DATA) + 99)]
-    taken = adopt(rig.artifact, rig.layout, leftover(tmp_path), ranges, rig.options)
+    taken = adopt_file(rig.artifact, rig.layout, leftover(tmp_path), ranges, rig.options)
     assert taken == 4900 + 4 * CHUNK + 10
     assert rig.fetch().fetched_bytes == len(DATA) - taken
     rig.assert_right()
 
 
 def test_a_whole_leftover_costs_no_byte(rig: Rig, tmp_path: Path) -> None:
-    adopt(rig.artifact, rig.layout, leftover(tmp_path), [(0, len(DATA))], rig.options)
+    adopt_file(rig.artifact, rig.layout, leftover(tmp_path), [(0, len(DATA))], rig.options)
     assert rig.fetch().fetched_bytes == 0
     rig.assert_right()
     assert not rig.hub.requests
@@ -172,7 +172,9 @@ def test_a_whole_leftover_costs_no_byte(rig: Rig, tmp_path: Path) -> None:
 def test_wrong_adopted_bytes_are_the_first_to_be_looked_at_again(rig: Rig, tmp_path: Path) -> None:
     bad = bytearray(DATA)
     bad[7 * CHUNK + 5] ^= 1
-    adopt(rig.artifact, rig.layout, leftover(tmp_path, bytes(bad)), [(0, 8 * CHUNK)], rig.options)
+    adopt_file(
+        rig.artifact, rig.layout, leftover(tmp_path, bytes(bad)), [(0, 8 * CHUNK)], rig.options
+    )
     file = rig.fetch()
     rig.assert_right()
     assert file.fetched_bytes == len(DATA) - 8 * CHUNK + 8 * CHUNK + CHUNK
@@ -184,9 +186,9 @@ def test_adopting_twice_and_after_a_download_keeps_what_is_there(rig: Rig, tmp_p
     rig.interrupt_after(5 * CHUNK)
     here = rig.places_covered
     source = leftover(tmp_path)
-    first = adopt(rig.artifact, rig.layout, source, [(0, 10 * CHUNK)], rig.options)
+    first = adopt_file(rig.artifact, rig.layout, source, [(0, 10 * CHUNK)], rig.options)
     assert 0 < first <= 10 * CHUNK - here + 2 * CHUNK
-    assert adopt(rig.artifact, rig.layout, source, [(0, 10 * CHUNK)], rig.options) == 0
+    assert adopt_file(rig.artifact, rig.layout, source, [(0, 10 * CHUNK)], rig.options) == 0
     rig.fetch()
     rig.assert_right()
 
@@ -194,7 +196,7 @@ def test_adopting_twice_and_after_a_download_keeps_what_is_there(rig: Rig, tmp_p
 def test_adopting_under_a_bad_name_is_refused(rig: Rig, tmp_path: Path) -> None:
     bad = replace(rig.artifact, path="../x")
     with pytest.raises(VerificationFailedError):
-        adopt(bad, rig.layout, leftover(tmp_path), [(0, 10)], rig.options)
+        adopt_file(bad, rig.layout, leftover(tmp_path), [(0, 10)], rig.options)
 
 
 def test_without_the_kernels_copy_bytes_are_copied_by_hand(
@@ -204,6 +206,6 @@ def test_without_the_kernels_copy_bytes_are_copied_by_hand(
         raise OSError(errno.EXDEV, "another device")
 
     monkeypatch.setattr("os.copy_file_range", refuse)
-    adopt(rig.artifact, rig.layout, leftover(tmp_path), [(0, 9 * CHUNK)], rig.options)
+    adopt_file(rig.artifact, rig.layout, leftover(tmp_path), [(0, 9 * CHUNK)], rig.options)
     assert rig.fetch().fetched_bytes == len(DATA) - 9 * CHUNK
     rig.assert_right()

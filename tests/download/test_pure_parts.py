@@ -20,7 +20,6 @@ from setup_manager.download.chunks import (
     second_crc,
     split_on_grid,
 )
-from setup_manager.download.dialing import interleaved
 from setup_manager.download.events import Meter
 from setup_manager.download.journal import (
     Header,
@@ -32,20 +31,6 @@ from setup_manager.download.journal import (
 )
 from setup_manager.download.pace import ConnectionCount, RateLimit, memory_pressure
 from setup_manager.download.plan import DiskState, check_space, plan_download
-from setup_manager.download.protocol import (
-    Action,
-    Fault,
-    Located,
-    Moved,
-    Range,
-    Verdict,
-    judge_content,
-    judge_resolve,
-    resolve_url,
-    retry_after,
-    shown,
-    strong_etag,
-)
 from setup_manager.errors import InsufficientDiskError
 
 SIZE, CHUNK = 1000, 100
@@ -262,143 +247,6 @@ def test_whatever_connections_do_no_byte_is_lost_or_counted_twice(moves: list[in
         assert span.crc == zlib.crc32(data[span.start : span.end])
 
 
-# Protocol
-
-
-def content(status: int, headers: dict[str, str], asked: Range | None = None) -> Verdict:
-    asked = asked or Range(100, 200, SIZE, '"tag"')
-    return judge_content(status, headers, asked, from_hub=False, now=0.0)
-
-
-GOOD = {"content-range": "bytes 100-199/1000", "content-length": "100", "etag": '"tag"'}
-
-
-@pytest.mark.parametrize(
-    ("status", "headers", "action"),
-    [
-        (206, GOOD, Action.ACCEPT),
-        (206, GOOD | {"content-range": "bytes 100-199/*"}, Action.ACCEPT),
-        (206, GOOD | {"content-range": "bytes 100-150/1000"}, Action.ACCEPT),
-        (206, GOOD | {"content-range": "bytes 0-199/1000"}, Action.RESOLVE),
-        (206, GOOD | {"content-range": "bytes 100-199/1001"}, Action.RESOLVE),
-        (206, GOOD | {"content-range": "items 1-2/3"}, Action.RESOLVE),
-        (206, GOOD | {"etag": '"other"'}, Action.RESOLVE),
-        (206, GOOD | {"etag": 'W/"other"'}, Action.ACCEPT),
-        (206, GOOD | {"content-encoding": "gzip"}, Action.RESOLVE),
-        (206, GOOD | {"content-encoding": "identity"}, Action.ACCEPT),
-        (206, {}, Action.RESOLVE),
-        (200, {"content-length": "1000", "etag": '"tag"'}, Action.ACCEPT),
-        (200, {}, Action.ACCEPT),
-        (200, {"content-length": "1000", "etag": '"other"'}, Action.RESOLVE),
-        (200, {"content-length": "999"}, Action.RESOLVE),
-        (200, {"content-length": "999", "content-type": "text/html; charset=x"}, Action.DROP),
-        (304, {}, Action.DROP),
-        (302, {"location": "/x"}, Action.RESOLVE),
-        (400, {}, Action.DROP),
-        (401, {}, Action.RESOLVE),
-        (403, {}, Action.RESOLVE),
-        (404, {}, Action.RESOLVE),
-        (407, {}, Action.DROP),
-        (408, {}, Action.RETRY),
-        (416, {}, Action.RESOLVE),
-        (429, {}, Action.WAIT),
-        (500, {}, Action.RETRY),
-        (503, {}, Action.RETRY),
-        (503, {"retry-after": "3"}, Action.WAIT),
-        (511, {}, Action.DROP),
-    ],
-)
-def test_what_an_answer_with_content_means(
-    status: int, headers: dict[str, str], action: Action
-) -> None:
-    assert content(status, headers).action is action
-
-
-def test_a_200_says_how_much_comes_before_the_range() -> None:
-    assert content(200, {}).skip_bytes == 100
-    assert not content(200, {}).ranges
-
-
-def resolve(status: int, headers: dict[str, str]) -> object:
-    url = resolve_url("https://hub.example", ARTIFACT)
-    return judge_resolve(
-        status, headers, url=url, endpoint="https://hub.example", artifact=ARTIFACT, now=0.0
-    )
-
-
-LINKED = {
-    "location": "https://cdn.example/x?Signature=s",
-    "x-linked-etag": f'"{"a" * 64}"',
-    "x-linked-size": "1000",
-    "x-repo-commit": "c" * 40,
-}
-
-
-def test_a_redirect_with_the_right_identity_is_followed_without_the_token() -> None:
-    assert resolve(302, LINKED) == Located("https://cdn.example/x?Signature=s", same_origin=False)
-    assert resolve(302, LINKED | {"x-linked-etag": f'W/"{"A" * 64}"'}) == resolve(302, LINKED)
-    assert resolve(302, LINKED | {"x-linked-etag": '"a git digest"'}) == resolve(302, LINKED)
-
-
-@pytest.mark.parametrize(
-    ("status", "headers", "fault"),
-    [
-        (302, LINKED | {"x-linked-etag": f'"{"b" * 64}"'}, Fault.IDENTITY),
-        (302, LINKED | {"x-linked-size": "1"}, Fault.IDENTITY),
-        (302, LINKED | {"x-repo-commit": "d" * 40}, Fault.IDENTITY),
-        (302, LINKED | {"location": "http://cdn.example/x"}, Fault.INSECURE),
-        (302, LINKED | {"location": "file:///etc/passwd"}, Fault.INSECURE),
-        (200, {"content-length": "17", "content-type": "text/html"}, Fault.PORTAL),
-        (401, {}, Fault.REPOSITORY),
-        (401, {"x-error-code": "GatedRepo"}, Fault.GATED),
-        (403, {"x-error-code": "GatedRepo"}, Fault.GATED),
-        (403, {}, Fault.ACCESS),
-        (404, {"x-error-code": "RepoNotFound"}, Fault.REPOSITORY),
-        (404, {"x-error-code": "EntryNotFound"}, Fault.MISSING),
-        (404, {"x-error-code": "RevisionNotFound"}, Fault.MISSING),
-        (404, {}, Fault.MISSING),
-        (418, {}, Fault.SERVER),
-    ],
-)
-def test_what_ends_an_origin(status: int, headers: dict[str, str], fault: Fault) -> None:
-    verdict = resolve(status, headers)
-    assert isinstance(verdict, Verdict)
-    assert (verdict.action, verdict.fault) == (Action.DROP, fault)
-
-
-@pytest.mark.parametrize(
-    ("headers", "seconds"),
-    [
-        ({"retry-after": "7"}, 7.0),
-        ({"retry-after": "Thu, 01 Jan 1970 00:01:00 GMT"}, 60.0),
-        ({"retry-after": "Thu, 01 Jan 1960 00:01:00 GMT"}, 0.0),
-        ({"retry-after": "soon"}, None),
-        ({"retry-after": "-1"}, None),
-        ({"ratelimit": '"resolvers";r=0;t=55'}, 55.0),
-        ({"ratelimit": '"fixed window";"resolvers";r=0'}, None),
-        ({"retry-after": "3", "ratelimit": '"a";t=9'}, 3.0),
-        ({}, None),
-    ],
-)
-def test_how_long_a_server_wants_us_to_wait(headers: dict[str, str], seconds: float | None) -> None:
-    assert retry_after(headers, now=0.0) == seconds
-
-
-@given(st.integers(100, 599), st.dictionaries(st.sampled_from(sorted({*GOOD, *LINKED})), st.text()))
-@settings(deadline=None)
-def test_no_answer_breaks_the_tables(status: int, headers: dict[str, str]) -> None:
-    assert content(status, headers).action is not Action.ACCEPT or status in {200, 206}
-    assert isinstance(resolve(status, headers), Verdict | Located | Moved)
-
-
-def test_urls_are_shown_without_secrets_and_paths_are_quoted() -> None:
-    assert shown("https://user:pw@h.x:8/p?Signature=s#f") == "https://h.x:8/p"
-    assert resolve_url("https://h/", ARTIFACT).endswith(f"/resolve/{'c' * 40}/sub%20dir/w.gguf")
-    assert strong_etag({"etag": 'W/"x"'}) is None
-    assert Range(0, 10, 20, '"t"').headers == {"Range": "bytes=0-9", "If-Range": '"t"'}
-    assert "If-Range" not in Range(0, 10, 20).headers
-
-
 # Plan
 
 
@@ -481,13 +329,3 @@ def test_a_meter_never_goes_back_or_over(samples: list[tuple[float, int]]) -> No
         assert meter.rate >= 0
         assert meter.eta is None or meter.eta >= 0
         last = meter.shown
-
-
-def test_address_families_take_turns() -> None:
-    import socket
-
-    six, four = socket.AF_INET6, socket.AF_INET
-    addresses = [(six, ("a", 1)), (six, ("b", 1)), (four, ("c", 1))]
-    found = interleaved(list(addresses))
-    assert [name[0] for _, name in found] == ["a", "c", "b"]
-    assert interleaved([]) == []

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from setup_manager.app.planning import Planning
+from setup_manager.app.verbs.install import InstallRequest, install
 from setup_manager.catalog.load import load_catalog
-from setup_manager.machine.facts import Disk, Machine, MemoryUser, Surroundings
+from setup_manager.machine.facts import Container, Disk, Machine, MemoryUser
 from setup_manager.rehearsal.faults import BadLine
 from setup_manager.rehearsal.loopback import LoopbackHub
 from setup_manager.rehearsal.model import (
@@ -18,11 +20,9 @@ from setup_manager.rehearsal.model import (
     rehearsal_catalog,
 )
 from setup_manager.report.content import Content
+from setup_manager.report.facts import ReportRequest, gather
+from setup_manager.session.session import Session
 from setup_manager.units import GIB
-from setup_manager.workflow.install import InstallRequest, install
-from setup_manager.workflow.planning import Planning
-from setup_manager.workflow.report import ReportRequest, gather
-from setup_manager.workflow.session import Session
 from tests.fit.machines import cpu_machine
 from tests.support.sessions import session_at
 
@@ -71,7 +71,7 @@ def private_machine(available_gib: float = 6.0) -> Machine:
         users=(MemoryUser("secret-editor", 5 * GIB, 3), MemoryUser("diary", 2 * GIB, 1)),
     )
     disk = Disk("/home/alice/models", 10**11, 10**12, "ext4", device="alices-usb-stick")
-    return replace(machine, disks=(disk,), surroundings=Surroundings(proxies=("ALICE_PROXY",)))
+    return replace(machine, disks=(disk,), container=Container(proxies=("ALICE_PROXY",)))
 
 
 def catalog_document() -> dict[str, object]:

@@ -9,9 +9,9 @@ import pytest
 
 from setup_manager.report.anonymous import anonymised
 from setup_manager.report.content import Content
+from setup_manager.report.facts import ReportRequest, gather
 from setup_manager.report.page import render
-from setup_manager.workflow.report import ReportRequest, gather
-from setup_manager.workflow.session import Session
+from setup_manager.session.session import Session
 from tests.report.conftest import CREATED_AT, private_machine
 
 SECRETS = ("secret-editor", "diary", "alice", "ALICE_PROXY", "usb-stick", "2026-05-04")

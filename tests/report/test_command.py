@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from setup_manager.workflow.session import Session
+from setup_manager.session.session import Session
 from tests.cli.runner import Program, program_at
 from tests.report.conftest import MODEL, catalog_document
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from setup_manager.download.options import DownloadOptions, NetworkOptions
-from setup_manager.state.paths import resolve_paths
-from setup_manager.workflow.session import HubAccess, Session
+from setup_manager.download.options import DownloadOptions
+from setup_manager.library.paths import resolve_paths
+from setup_manager.net.options import NetworkOptions
+from setup_manager.net.origin import HubAccess
+from setup_manager.session.session import Session
 
 
 def session_at(home: Path, endpoint: str = "http://127.0.0.1:9") -> Session:

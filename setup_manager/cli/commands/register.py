@@ -11,7 +11,7 @@ from setup_manager.cli.options import (
     model_argument,
     ollama_options,
 )
-from setup_manager.cli.result import Outcome
+from setup_manager.cli.outcome import Outcome
 from setup_manager.cli.shell import Shell
 
 
@@ -42,13 +42,13 @@ def command(
     name: str | None,
 ) -> Outcome:
     """Make --runtime know MODEL, which was downloaded before."""
+    from setup_manager.app.planning import installed_settings
+    from setup_manager.app.start import start_commands
+    from setup_manager.app.verbs.register import OllamaWay, register
+    from setup_manager.app.verbs.runtime import choose_runtime, find_runtimes
     from setup_manager.cli.commands.install import refuse_other_machine
     from setup_manager.cli.models import installed_subject
     from setup_manager.cli.plans import planning_of, wanted_of
-    from setup_manager.workflow.planning import installed_settings
-    from setup_manager.workflow.register import OllamaWay, register
-    from setup_manager.workflow.runtimes import choose_runtime, find_runtimes
-    from setup_manager.workflow.start import start_commands
 
     refuse_other_machine(planning)
     session = shell.open_session(storage)

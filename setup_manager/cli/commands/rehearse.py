@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import click
 
 from setup_manager.cli.options import RUNTIMES, StorageOptions, gemma_command
-from setup_manager.cli.result import Outcome
+from setup_manager.cli.outcome import Outcome
 from setup_manager.cli.shell import Shell
 from setup_manager.units import format_size
 
 if TYPE_CHECKING:
-    from setup_manager.workflow.rehearse import RehearsalResult
+    from setup_manager.rehearsal import RehearsalResult
 
 
 @gemma_command(
@@ -28,7 +28,7 @@ def command(shell: Shell, storage: StorageOptions, runtime: str) -> Outcome:
     Needs no internet and leaves nothing behind: a hub on this machine serves the model, resets
     the connection twice, falls silent once and answers one 503; everything else is real.
     """
-    from setup_manager.workflow.rehearse import rehearse
+    from setup_manager.rehearsal import rehearse
 
     shell.note(
         "A rehearsal: a tiny Gemma 4 from a hub on this machine, whose line resets\n"

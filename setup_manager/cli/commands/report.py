@@ -16,13 +16,13 @@ from setup_manager.cli.options import (
     gemma_command,
     model_argument,
 )
-from setup_manager.cli.result import Outcome
+from setup_manager.cli.outcome import Outcome
 from setup_manager.cli.shell import Shell
 from setup_manager.errors import SetupError
 from setup_manager.units import format_size
 
 if TYPE_CHECKING:
-    from setup_manager.workflow.session import Session
+    from setup_manager.session import Session
 
 
 @gemma_command(
@@ -68,10 +68,8 @@ def command(
     that was installed last, or else the one that suits this machine best.
     """
     from setup_manager.cli.plans import machine_for, planning_of, wanted_of
-    from setup_manager.report.drawing import require_extra
-    from setup_manager.report.page import render
-    from setup_manager.state.files import write_atomically
-    from setup_manager.workflow.report import ReportRequest, gather
+    from setup_manager.fs import write_atomically
+    from setup_manager.report import ReportRequest, gather, render, require_extra
 
     require_extra()
     session = shell.open_session(storage)

@@ -11,7 +11,7 @@ from setup_manager.cli.options import (
     gemma_command,
     model_argument,
 )
-from setup_manager.cli.result import Outcome
+from setup_manager.cli.outcome import Outcome
 from setup_manager.cli.shell import Shell
 
 
@@ -36,13 +36,13 @@ def command(
 
     Ctrl-C ends it.
     """
+    from setup_manager.app.planning import installed_settings
+    from setup_manager.app.start import ask_command
+    from setup_manager.app.verbs.runtime import find_runtimes
+    from setup_manager.app.verbs.serve import choose_server, serve
     from setup_manager.cli.commands.install import refuse_other_machine
     from setup_manager.cli.models import installed_subject
     from setup_manager.cli.plans import planning_of, wanted_of
-    from setup_manager.workflow.planning import installed_settings
-    from setup_manager.workflow.runtimes import find_runtimes
-    from setup_manager.workflow.serve import choose_server, serve
-    from setup_manager.workflow.start import ask_command
 
     refuse_other_machine(planning)
     session = shell.open_session(storage)
