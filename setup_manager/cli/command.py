@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from setup_manager.cli.options import (
+    COMMON,
     COMMON_NAMES,
     OPTIONS,
     SECTIONS,
@@ -88,9 +89,10 @@ def write_sections(
 ) -> None:
     """Write options under the titles of their sections; --help goes with the common ones."""
     rows: dict[str, list[tuple[str, str]]] = {title: [] for title in SECTIONS}
-    for parameter in parameters:
-        if record := parameter.get_help_record(ctx):
-            section = parameter.section if isinstance(parameter, Option) else SECTIONS[-1]
+    options = (parameter for parameter in parameters if isinstance(parameter, click.Option))
+    for option in options:
+        if record := option.get_help_record(ctx):
+            section = option.section if isinstance(option, Option) else COMMON
             rows[section].append(record)
     for title, records in rows.items():
         if records:

@@ -132,7 +132,7 @@ class LineComplete(ShellComplete):
         """Find the candidates, each a whole word: Click leaves out the option of --option=value."""
         try:
             found = super().get_completions(args, incomplete)
-        except click.ClickException:  # the line is wrong already; running it will say so
+        except (click.ClickException, SetupError):  # running the line will say what is wrong
             return []
         option, equals, _ = incomplete.partition("=")
         if equals and option.startswith("-"):

@@ -10,12 +10,13 @@ from click.core import ParameterSource
 
 from setup_manager import __version__
 from setup_manager.cli.options import COMMON_NAMES, OPTIONS
+from setup_manager.errors import UsageError
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
 SUMMARIES = {
-    "install": "Check, choose, download, register and test a model: the whole job.",
+    "install": "Check, choose, download, register and test: the whole job.",
     "check": "Check this machine before downloading: what works, what to fix.",
     "recommend": "Rank the models that fit this machine, and say why.",
     "explain": "Show where a model's memory goes and how fast it will run.",
@@ -23,15 +24,15 @@ SUMMARIES = {
     "recover": "Finish or reuse other tools' incomplete downloads.",
     "verify": "Verify installed files; repair only damaged parts.",
     "register": "Register a model with a runtime.",
-    "serve": "Run a model as an OpenAI-compatible server on this machine.",
-    "smoke": "Ask a model a question, judge the answer, measure its speed.",
+    "serve": "Run a model as an OpenAI-compatible server.",
+    "smoke": "Ask a question, judge the answer, measure the speed.",
     "list": "Show the catalogue, or what is installed.",
     "remove": "Remove a model and its registrations.",
     "clean": "Delete partial downloads and stale records.",
     "runtime": "Install or remove the official build of llama.cpp.",
-    "report": "Write what is known about this machine and a model as one HTML page.",
-    "rehearse": "Try the whole job on a tiny model over a bad connection; no internet.",
-    "paths": "Show where everything is stored and which setting decided it.",
+    "report": "Write a model's plan and results as one HTML page.",
+    "rehearse": "Try the whole job on a tiny model; needs no internet.",
+    "paths": "Show where everything is stored, and why there.",
     "completion": "Print the completion script for a shell.",
 }
 
@@ -73,8 +74,8 @@ class LazyGroup(click.Group):
         if name not in SUMMARIES and not name.startswith("-"):
             from setup_manager.cli.words import hint_for
 
-            hint = hint_for(name, SUMMARIES)
-            ctx.fail(f"There is no command {word!r}.{' ' + hint if hint else ''}")
+            hint = hint_for(name, SUMMARIES) or "See `gemma-setup --help`."
+            raise UsageError(f"There is no command {word!r}.", hint=hint)
         return super().resolve_command(ctx, [name, *_given_before(ctx), *rest])
 
     def _told(
@@ -85,7 +86,7 @@ class LazyGroup(click.Group):
         if name == "help" and topic is not None:
             return self.resolve_command(ctx, [topic, "--help"])
         click.echo(ctx.get_help() if name == "help" else _VERSION)
-        ctx.exit()
+        return ctx.exit()
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands from their summaries, without importing them; then the options."""
@@ -128,7 +129,7 @@ _VERSION = f"gemma-setup, version {__version__}"
 )
 @click.version_option(__version__, "--version", prog_name="gemma-setup")
 @click.pass_context
-def cli(context: click.Context, **given: Any) -> None:
+def cli(context: click.Context, /, **given: Any) -> None:
     """Get Google's Gemma 4 running on this machine: resumable, verified, tested."""
     from setup_manager.cli.config import read_defaults
 

@@ -89,8 +89,20 @@ def _flag(*declarations: str, section: str = OWN, **attributes: Any) -> Option:
 _DECLARED = (
     _flag("-n", "--dry-run", help="Show what would be done; change nothing."),
     _flag("-y", "--yes", help="Answer yes to every question."),
-    Option("--prefer", type=click.Choice(PREFERENCES), default="balanced", help="Rank by this."),
-    Option("--runtime", type=click.Choice(RUNTIMES), default="auto", help="What runs the model."),
+    Option(
+        "--prefer",
+        metavar="WHAT",
+        type=click.Choice(PREFERENCES),
+        default="balanced",
+        help="Rank by speed, quality or balanced (default).",
+    ),
+    Option(
+        "--runtime",
+        metavar="NAME",
+        type=click.Choice(RUNTIMES),
+        default="auto",
+        help="Run it with llama.cpp, ollama or embedded (default: auto).",
+    ),
     Option(
         "--context",
         type=TokensType(),
@@ -132,7 +144,7 @@ _DECLARED = (
         section=DOWNLOAD,
         type=click.IntRange(1, 16),
         metavar="N",
-        help="Parallel connections, 1 to 16 (default: adaptive).",
+        help="Parallel connections (default: adaptive).",
     ),
     Option(
         "--limit-rate",
@@ -149,9 +161,7 @@ _DECLARED = (
         help="Another hub with the same files; may be repeated.",
     ),
     _flag("--no-wait", section=DOWNLOAD, help="Exit 18 if another process is downloading it."),
-    _flag(
-        "--no-recover", section=DOWNLOAD, help="Ignore other tools' incomplete downloads."
-    ),
+    _flag("--no-recover", section=DOWNLOAD, help="Ignore other tools' incomplete downloads."),
     _flag("--gentle", section=DOWNLOAD, help="Low CPU and disk priority."),
     Option("--name", section=OLLAMA, metavar="NAME", help="Name to register under."),
     _flag("--pull", section=OLLAMA, help="Let Ollama download the model itself."),
@@ -230,6 +240,4 @@ def model_argument(
         offer = complete_installed if installed else complete_model
         return offer(ctx, param, incomplete)
 
-    return click.Argument(
-        ["model"], required=required, metavar=metavar, shell_complete=complete
-    )
+    return click.Argument(["model"], required=required, metavar=metavar, shell_complete=complete)

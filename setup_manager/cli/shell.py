@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
 import threading
@@ -133,11 +132,10 @@ class Shell:
         from setup_manager.session import open_session
 
         asked = self._context.params if self._context else {}
-        catalog = self._setting("catalog", "GEMMA_SETUP_CATALOG")[0]
         return open_session(
-            self.host,
+            self.environment,
             models_dir=self._models_dir(),
-            catalog_path=Path(catalog) if catalog else None,
+            catalog=asked.get("catalog"),
             mirrors=asked.get("mirror", ()),
             downloading=DownloadOptions(
                 connections=asked.get("connections"),
@@ -148,31 +146,23 @@ class Shell:
             recovering=not asked.get("no_recover", False),
             observer=self.display(),
             cancel=self.cancel,
+            program=self.program,
         )
 
     def _models_dir(self) -> Place | None:
-        folder, decided_by = self._setting("models_dir", "GEMMA_SETUP_MODELS_DIR")
-        # Links stay as typed.
-        return Place(Path(os.path.abspath(folder)), decided_by) if folder else None  # noqa: PTH100
-
-    def _setting(self, name: str, variable: str) -> tuple[str, str]:
-        """Find a setting that holds on every command, also where no option offers it.
-
-        Returns:
-            Its value, ``""`` without, and what decided it.
-        """
+        """Find the plain folder for models, which holds also where no option offers it."""
+        name, variable = "models_dir", "GEMMA_SETUP_MODELS_DIR"
         context = self._context
-        if context is not None and name in context.params:
-            source = context.get_parameter_source(name)
-            decided_by = {
-                ParameterSource.COMMANDLINE: f"--{name.replace('_', '-')}",
-                ParameterSource.ENVIRONMENT: variable,
-            }.get(source or ParameterSource.DEFAULT, "configuration file")
-            return context.params[name] or "", decided_by
-        value, decided_by = self.environment.get(variable), variable
-        if not value and context is not None:
-            value, decided_by = context.lookup_default(name), "configuration file"
-        return os.path.expanduser(str(value or "")), decided_by  # noqa: PTH111 - never raises
+        if context is None:
+            return None
+        source = context.get_parameter_source(name)
+        if source is ParameterSource.COMMANDLINE:
+            folder, decided_by = context.params[name], "--models-dir"
+        elif folder := self.environment.get(variable):
+            decided_by = variable
+        else:
+            folder, decided_by = context.lookup_default(name), "configuration file"
+        return Place(self.host.resolver.expand(str(folder)), decided_by) if folder else None
 
     def display(self) -> Observer:
         """Choose how progress is shown."""

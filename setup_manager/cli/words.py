@@ -45,5 +45,5 @@ def hint_for(word: str, commands: Iterable[str]) -> str:
         return f"To install a model: `gemma-setup install {word}`."
     from difflib import get_close_matches
 
-    close = get_close_matches(word, commands, n=1)
+    close = get_close_matches(word, (*commands, *ALIASES), n=1)
     return f"Did you mean {close[0]!r}?" if close else ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from setup_manager.download import DownloadEvent
 from setup_manager.smoke import SmokeEvent
@@ -37,6 +37,7 @@ class StageEvent:
     seconds: float = 0.0
 
 
+@runtime_checkable
 class Observer(Protocol):
     """Somebody who is told how the work goes; must return quickly and never raise."""
 

@@ -17,7 +17,9 @@ BEFORE = (
 def rehearse_text(result: RehearsalResult, program: str, terminal: Terminal) -> str:
     """Say that it went well, and what the connection did meanwhile."""
     counted = Counter(result.mishaps)
-    mishaps = ", ".join(f"{count} × {name}" if count > 1 else name for name, count in counted.items())
+    mishaps = ", ".join(
+        f"{count} × {name}" if count > 1 else name for name, count in counted.items()
+    )
     size, served = format_size(result.file_bytes), format_size(result.served_bytes)
     return (
         f"{terminal.styled('Rehearsal passed', 'bold')}: the model answers.\n"
