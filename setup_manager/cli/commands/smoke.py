@@ -52,4 +52,4 @@ def command(shell: Shell, **asked: Any) -> Outcome:
     except SetupError as failed:
         error = failed
     text = smoke_text(report, shell.terminal, image=request.image)
-    return Outcome(report.to_document(), text, error)
+    return Outcome(report.document(), text, error)

@@ -47,7 +47,7 @@ def _stage_words(event: StageEvent) -> str:
 def trouble_words(event: DownloadEvent) -> str:
     """Say what went wrong on the line, and that nothing is lost by it."""
     if event.event is Kind.RETRY:
-        return f"{event.message}; going on from {format_size(event.bytes)}"
+        return f"{event.message}; resuming at {format_size(event.bytes)}"
     return event.message
 
 
