@@ -138,7 +138,7 @@ def test_trouble_is_told_once_and_says_that_nothing_is_lost() -> None:
     display = PlainDisplay(plain_terminal(paper), clock=lambda: 0.0)
     for _ in range(3):
         display.download(event(Kind.RETRY, message="hub: the connection broke"))
-    assert paper.text == "  hub: the connection broke; going on from 3.1 GB\n"
+    assert paper.text == "  hub: the connection broke; resuming at 3.1 GB\n"
 
 
 def test_without_a_terminal_trouble_keeps_to_the_ten_seconds_too() -> None:
