@@ -35,9 +35,10 @@ from setup_manager.catalog.artifact import Artifact
 from setup_manager.download import engine
 from setup_manager.download.events import DownloadEvent, Kind
 from setup_manager.download.options import DownloadOptions
-from setup_manager.download.places import FileJob, Origin
+from setup_manager.download.places import FileJob
 from setup_manager.library.layout import PlainFolderLayout
 from setup_manager.net.options import NetworkOptions
+from setup_manager.net.origin import Origin
 from setup_manager.rehearsal.content import GeneratedContent, pieces
 from setup_manager.rehearsal.loopback import LoopbackHub
 from setup_manager.units import GIB, MIB, parse_size

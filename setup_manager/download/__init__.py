@@ -14,14 +14,13 @@ if TYPE_CHECKING:
     from setup_manager.download.chunks import Coverage, chunk_size
     from setup_manager.download.engine import check_disk, fetch, plan_files
     from setup_manager.download.events import DownloadEvent, Kind, Observer
-    from setup_manager.download.failures import source_failure
     from setup_manager.download.file_fetch import disk_state
     from setup_manager.download.hashing import hash_whole
     from setup_manager.download.installed import FileCheck, repair, verify_file
     from setup_manager.download.options import DownloadOptions
-    from setup_manager.download.places import FileJob, FilePlaces, Layout, Origin
+    from setup_manager.download.places import FileJob, FilePlaces, Layout
     from setup_manager.download.plan import DownloadPlan
-    from setup_manager.download.sources import Source, SourceError, backoff
+    from setup_manager.download.sources import Source, backoff
     from setup_manager.download.store import FileBusyError, FileClaim, remove_leftovers
     from setup_manager.download.verified import VerifiedFile
 
@@ -38,9 +37,7 @@ __all__ = [
     "Kind",
     "Layout",
     "Observer",
-    "Origin",
     "Source",
-    "SourceError",
     "VerifiedFile",
     "adopt_file",
     "backoff",
@@ -52,7 +49,6 @@ __all__ = [
     "plan_files",
     "remove_leftovers",
     "repair",
-    "source_failure",
     "stamp_of",
     "verify_file",
     "write_checks",
@@ -66,14 +62,13 @@ if not TYPE_CHECKING:
         chunks="Coverage chunk_size",
         engine="plan_files check_disk fetch",
         events="DownloadEvent Kind Observer",
-        failures="source_failure",
         file_fetch="disk_state",
         hashing="hash_whole",
         installed="FileCheck repair verify_file",
         options="DownloadOptions",
-        places="FileJob FilePlaces Layout Origin",
+        places="FileJob FilePlaces Layout",
         plan="DownloadPlan",
-        sources="Source SourceError backoff",
+        sources="Source backoff",
         store="FileBusyError FileClaim remove_leftovers",
         verified="VerifiedFile",
     )

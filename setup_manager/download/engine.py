@@ -17,7 +17,7 @@ from setup_manager.download.plan import DownloadPlan, check_artifact, check_spac
 from setup_manager.download.transfer import Surroundings
 from setup_manager.download.verified import VerifiedFile
 from setup_manager.fs import Disk, OsDisk
-from setup_manager.net import HttpTransport, NetworkOptions, NoTransport, Transport
+from setup_manager.net import NetworkOptions, Transport
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Ports:
         disk: Where bytes are written.
     """
 
-    transport: Callable[[NetworkOptions], Transport] = HttpTransport
+    transport: Callable[[NetworkOptions], Transport] = NetworkOptions.connect
     disk: Callable[[], Disk] = OsDisk
 
 
@@ -98,14 +98,11 @@ def fetch(
     around = Surroundings(
         options, cancel or threading.Event(), RateLimit(options.rate_bytes_per_second)
     )
-    transport = (NoTransport if options.offline else ports.transport)(network or NetworkOptions())
-    try:
+    with ports.transport(network or NetworkOptions()) as transport:
         return tuple(
             FileFetch(job, layout, around, observer, transport, ports.disk()).fetch()
             for job in jobs
         )
-    finally:
-        transport.close()
 
 
 def _folder(jobs: Sequence[FileJob], layout: Layout) -> Path:

@@ -17,7 +17,7 @@ from setup_manager.download.board import Board
 from setup_manager.download.checks import read_checks, stamp_of, write_checks
 from setup_manager.download.chunks import Coverage
 from setup_manager.download.events import DownloadEvent, Kind, Meter, Observer, timestamp
-from setup_manager.download.failures import disk_failure, source_failure
+from setup_manager.download.failures import disk_failure
 from setup_manager.download.hashing import hash_whole
 from setup_manager.download.journal import replay, usable
 from setup_manager.download.places import FileJob, FilePlaces, Layout
@@ -128,8 +128,7 @@ class FileFetch:
         except Cancelled:
             raise self._interrupted() from None
         except OutOfSourcesError as error:
-            kept = self._kept_bytes
-            raise source_failure(error.fault, self._artifact, error.facts, kept) from None
+            raise error.source.failure(error.facts, self._kept_bytes) from None
         except OSError as error:
             path = Path(error.filename) if error.filename else self._places.partial
             raise disk_failure(error, path, self._kept_bytes, self._artifact.size_bytes) from error

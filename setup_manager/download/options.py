@@ -32,7 +32,6 @@ class DownloadOptions:
         polite: Low I/O and CPU priority.
         reserve_bytes: Disk space that must remain free.
         extra_bytes: Space that the runtime's own copy will take on the same file system.
-        offline: No socket at all; only what is here already counts.
     """
 
     connections: int | None = None
@@ -54,4 +53,3 @@ class DownloadOptions:
     polite: bool = False
     reserve_bytes: int = 64 * MIB
     extra_bytes: int = 0
-    offline: bool = False

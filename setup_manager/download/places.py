@@ -1,4 +1,4 @@
-"""Where one file lives on disk while it comes and after, and from where it may come."""
+"""Where one file lives on disk while it comes and after, and what is to be fetched."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Protocol
 
 from setup_manager.catalog import Artifact
+from setup_manager.gguf import WrongStart
+from setup_manager.net import Origin
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,25 +50,6 @@ class Layout(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
-    """A hub or a mirror of one.
-
-    Attributes:
-        endpoint: Base URL, e.g. ``"https://huggingface.co"``.
-        token: Bearer token for exactly this scheme, host and port, or None.
-        file_url: Where the file is asked for, on a server that is no hub; None for the hub's form.
-    """
-
-    endpoint: str
-    token: str | None = None
-    file_url: str | None = None
-
-    def __repr__(self) -> str:
-        """Show the endpoint only: a token must never reach a log."""
-        return f"Origin({self.endpoint!r})"
-
-
-@dataclass(frozen=True, slots=True)
 class FileJob:
     """One file to fetch.
 
@@ -79,4 +62,4 @@ class FileJob:
 
     artifact: Artifact
     origins: tuple[Origin, ...]
-    check_prefix: Callable[[bytes], str | None] | None = None
+    check_prefix: Callable[[bytes], WrongStart | None] | None = None

@@ -9,13 +9,10 @@ from dataclasses import dataclass, field
 from setup_manager.catalog import Artifact
 from setup_manager.download import (
     DownloadOptions,
-    Origin,
     Source,
-    SourceError,
     backoff,
-    source_failure,
 )
-from setup_manager.net import Fault, Transport, TransportError
+from setup_manager.net import Action, Fault, Origin, RequestError, Transport, Verdict
 from setup_manager.recover.sample import NoRangesError
 
 _ATTEMPTS = 5
@@ -54,32 +51,27 @@ class HubReader:
             artifact,
             [Source(origin, artifact, self.transport, self.options) for origin in self.origins],
         )
-        fault, facts = Fault.NETWORK, list[str]()
+        facts = list[str]()
         for attempt in range(1, _ATTEMPTS + 1):
             for source in (source for source in sources if source.dropped is None):
                 try:
                     return self._read(source, start, length)
-                except SourceError as problem:
-                    fault = problem.verdict.fault or fault
+                except RequestError as problem:
+                    source.take_failure(problem.verdict)
                     facts.append(f"{source.name}: {problem}")
-                except TransportError as problem:
-                    fault = problem.fault
-                    facts.append(f"{source.name}: {problem}")
-                    if problem.final:
-                        source.drop(problem.reason, problem.fault)
             if all(source.dropped is not None for source in sources):
                 break
             time.sleep(min(backoff(attempt, self.options), _LONGEST_PAUSE_SECONDS))
         if sources and all(source.ranges is False for source in sources):
             raise NoRangesError
-        raise source_failure(fault, artifact, list(dict.fromkeys(facts)), kept_bytes=0)
+        raise sources[0].failure(list(dict.fromkeys(facts)), kept_bytes=0)
 
     def _read(self, source: Source, start: int, length: int) -> bytes:
         stream, skip = source.open(start, start + length)
         if skip > _MOST_SKIPPED_BYTES:
             stream.abort()
             stream.close()
-            raise TransportError("it serves no ranges", Fault.SERVER, final=True)
+            raise RequestError(Verdict(Action.DROP, "it serves no ranges", Fault.SERVER))
         data = bytearray(skip + length)
         view = memoryview(data)
         at = 0
@@ -87,7 +79,7 @@ class HubReader:
             while at < len(data):
                 count = stream.read_into(view[at:])
                 if count == 0:
-                    raise TransportError("the answer ended too early")
+                    raise RequestError(Verdict(Action.RETRY, "the answer ended too early"))
                 at += count
         finally:
             stream.close()

@@ -8,7 +8,6 @@ from pathlib import Path
 from setup_manager.catalog import Artifact
 from setup_manager.errors import VerificationFailedError
 from setup_manager.gguf import GgufError, Header, NeedMoreBytes, read_header
-from setup_manager.net import HttpTransport
 from setup_manager.recover import HubReader
 from setup_manager.session.session import Session
 from setup_manager.units import MIB
@@ -37,12 +36,9 @@ def remote_headers(session: Session, artifacts: Sequence[Artifact]) -> tuple[Hea
         VerificationFailedError: If a file is no GGUF.
         DownloadFailedError: If the hub cannot be read.
     """
-    transport = HttpTransport(session.network)
-    try:
+    with session.network.connect() as transport:
         reader = HubReader(session.origins, transport, session.downloading)
         return tuple(_remote_header(reader, artifact) for artifact in artifacts)
-    finally:
-        transport.close()
 
 
 def _remote_header(reader: HubReader, artifact: Artifact) -> Header:

@@ -11,10 +11,10 @@ from pathlib import Path
 from setup_manager.download import DownloadOptions
 from setup_manager.errors import UsageError
 from setup_manager.library import Host, Place, this_host
-from setup_manager.net import NetworkOptions, find_token, is_offline
+from setup_manager.net import HubAccess, NetworkOptions
 from setup_manager.runtimes.releases import RELEASES_URL
 from setup_manager.session.events import Observer
-from setup_manager.session.session import DEFAULT_ENDPOINT, HubAccess, Session
+from setup_manager.session.session import Session
 
 StrPath = str | os.PathLike[str]
 
@@ -40,8 +40,7 @@ def open_session(
         models_dir: A plain folder for models instead of the hub cache.
         catalog: Another catalogue file than the package's.
         mirrors: Base URLs of other hubs with the same files.
-        downloading: How a download behaves; where it keeps its checks and whether it is offline
-            is filled in here.
+        downloading: How a download behaves; where it keeps its checks is filled in here.
         recovering: Whether downloads look for what other tools left, and use it.
         observer: Who is told how the work goes.
         cancel: Setting it stops a download within a second; what came is kept.
@@ -59,19 +58,13 @@ def open_session(
     host = this_host(environment)
     paths = host.paths(_models_place(models_dir, host))
     named_catalog = catalog or environment.get("GEMMA_SETUP_CATALOG")
-    offline = is_offline(environment)
     return Session(
         paths,
         environment=environment,
         home=host.home,
-        hub=HubAccess(
-            endpoint=_endpoint(environment),
-            token=find_token(environment, host.resolver.hub_home()),
-            mirrors=tuple(mirror.rstrip("/") for mirror in mirrors),
-            offline=offline,
-        ),
+        hub=HubAccess.from_environment(environment, host.resolver.hub_home(), tuple(mirrors)),
         network=NetworkOptions.from_environment(environment),
-        downloading=replace(downloading, checks_dir=paths.state.path / "checks", offline=offline),
+        downloading=replace(downloading, checks_dir=paths.state.path / "checks"),
         catalog_path=Path(named_catalog) if named_catalog else None,
         recovering=recovering,
         private_words=host.private_words,
@@ -80,10 +73,6 @@ def open_session(
         observer=observer,
         cancel=cancel,
     )
-
-
-def _endpoint(environment: Mapping[str, str]) -> str:
-    return environment.get("HF_ENDPOINT", "").strip().rstrip("/") or DEFAULT_ENDPOINT
 
 
 def _models_place(named: Place | StrPath | None, host: Host) -> Place | None:

@@ -1,6 +1,7 @@
 """What people type before they know the program: bare, misspelt, in another tool's words."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -72,7 +73,7 @@ def test_the_hint_is_what_comes_next(program: Program) -> None:
 def test_the_home_folder_is_found_in_every_way_of_naming_a_folder(
     program: Program, home: Path
 ) -> None:
-    def models(*words: str, **environment: str) -> str:
+    def models(*words: str, **environment: Any) -> str:
         found = program("paths", "--json", *words, **environment).document["data"]["models"]
         return str(found["path"])
 

@@ -14,10 +14,11 @@ from setup_manager.download import engine
 from setup_manager.download.events import DownloadEvent, Kind
 from setup_manager.download.journal import replay
 from setup_manager.download.options import DownloadOptions
-from setup_manager.download.places import FileJob, FilePlaces, Origin
+from setup_manager.download.places import FileJob, FilePlaces
 from setup_manager.download.verified import VerifiedFile
 from setup_manager.library.layout import HubCacheLayout
 from setup_manager.net.options import NetworkOptions
+from setup_manager.net.origin import Origin
 from setup_manager.rehearsal.exchange import Exchange
 from setup_manager.rehearsal.exchange import Kind as RequestKind
 from setup_manager.rehearsal.loopback import LoopbackHub

@@ -13,10 +13,11 @@ from scripts.make_leftovers import FILE, REPOSITORY
 from setup_manager.catalog.artifact import Artifact
 from setup_manager.download.engine import fetch
 from setup_manager.download.options import DownloadOptions
-from setup_manager.download.places import FileJob, Origin
+from setup_manager.download.places import FileJob
 from setup_manager.download.verified import VerifiedFile
 from setup_manager.library.layout import PlainFolderLayout
 from setup_manager.net.options import NetworkOptions
+from setup_manager.net.origin import Origin
 from setup_manager.net.transport import HttpTransport
 from setup_manager.recover.adopt import Outcome, TakeOver
 from setup_manager.recover.find import WalkLimits, find_leftovers

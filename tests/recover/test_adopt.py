@@ -13,7 +13,7 @@ from scripts.make_leftovers import FILE, REPOSITORY
 from setup_manager.catalog.artifact import Artifact
 from setup_manager.download.engine import fetch
 from setup_manager.download.options import DownloadOptions
-from setup_manager.download.places import FileJob, Origin
+from setup_manager.download.places import FileJob
 from setup_manager.download.store import FileClaim
 from setup_manager.errors import (
     AccessDeniedError,
@@ -24,7 +24,8 @@ from setup_manager.errors import (
 )
 from setup_manager.library.layout import HubCacheLayout, PlainFolderLayout
 from setup_manager.net.options import NetworkOptions
-from setup_manager.net.transport import HttpTransport, NoTransport
+from setup_manager.net.origin import Origin
+from setup_manager.net.transport import HttpTransport
 from setup_manager.recover.adopt import TakeOver
 from setup_manager.recover.find import find_leftovers
 from setup_manager.recover.hub_reader import HubReader
@@ -290,7 +291,7 @@ def test_without_a_network_whole_files_can_be_taken_over_and_parts_cannot(
     model: Path, folder: Path, bench: Bench
 ) -> None:
     (folder / f"{FILE}.part").write_bytes(model.read_bytes()[: 20 * MIB])
-    offline = NoTransport(NetworkOptions())
+    offline = HttpTransport(NetworkOptions(offline=True))
     take = TakeOver(bench.layout, HubReader([Origin(bench.hub.endpoint)], offline))
     with pytest.raises(DownloadFailedError):
         take.use(bench.offers(folder))

@@ -21,7 +21,7 @@ import sys
 from pathlib import Path
 from setup_manager.catalog.artifact import Artifact
 from setup_manager.download.options import NetworkOptions
-from setup_manager.download.places import Origin
+from setup_manager.net.origin import Origin
 from setup_manager.net.transport import HttpTransport
 from setup_manager.library.layout import PlainFolderLayout
 from setup_manager.recover.adopt import TakeOver
