@@ -18,7 +18,14 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from setup_manager.catalog import Artifact
-from setup_manager.download import DownloadOptions, FileJob, FilePlaces, Observer, fetch
+from setup_manager.download import (
+    DownloadOptions,
+    FileClaim,
+    FileJob,
+    FilePlaces,
+    Observer,
+    fetch,
+)
 from setup_manager.errors import DownloadFailedError, RuntimeMissingError
 from setup_manager.net import NetworkOptions, Origin, RequestError, Stream
 from setup_manager.runtimes.base import RuntimeStatus
@@ -105,6 +112,11 @@ class LlamaBuilds:
         """Where archives lie while they come."""
         return AssetLayout(self.root / ".archives")
 
+    @property
+    def lock(self) -> Path:
+        """What whoever unpacks or removes a build holds."""
+        return self.root.with_name(f"{self.root.name}.lock")
+
     def installed(self) -> tuple[InstalledBuild, ...]:
         """List the builds, the current one first, then the newest."""
         current = self._current()
@@ -130,20 +142,21 @@ class LlamaBuilds:
             UnsafeArchiveError: If an archive is not safe to unpack.
             RuntimeMissingError: If what comes out does not run here or cannot run Gemma 4.
         """
-        unfinished = self.root / f"{_UNFINISHED}{name}-{os.getpid()}"
-        try:
-            for archive in archives:
-                unpack(archive, unfinished)
-            status = _checked(name, unfinished)
-            final = self.root / name
-            if final.exists():
-                _discard(final)
-            unfinished.rename(final)
-        finally:
-            shutil.rmtree(unfinished, ignore_errors=True)
-        self._set_current(name)
-        program = final / Path(status.path).relative_to(unfinished)
-        return InstalledBuild(name, program, current=True), status
+        with self._claimed():
+            unfinished = self.root / f"{_UNFINISHED}{name}-{os.getpid()}"
+            try:
+                for archive in archives:
+                    unpack(archive, unfinished)
+                status = _checked(name, unfinished)
+                final = self.root / name
+                if final.exists():
+                    _discard(final)
+                unfinished.rename(final)
+            finally:
+                shutil.rmtree(unfinished, ignore_errors=True)
+            self._set_current(name)
+            program = final / Path(status.path).relative_to(unfinished)
+            return InstalledBuild(name, program, current=True), status
 
     def remove(self, name: str) -> bool:
         """Take a build out; the newest other one becomes the current one.
@@ -151,23 +164,27 @@ class LlamaBuilds:
         Returns:
             Whether it was there.
         """
-        if name not in {folder.name for folder in self._folders()}:
-            return False
-        _discard(self.root / name)
-        left = self.installed()
-        if left:
-            self._set_current(left[0].name)
-        else:
-            (self.root / _CURRENT).unlink(missing_ok=True)
-            with contextlib.suppress(OSError):
-                self.root.rmdir()
-        return True
+        with self._claimed():
+            if name not in {folder.name for folder in self._folders()}:
+                return False
+            _discard(self.root / name)
+            left = self.installed()
+            if left:
+                self._set_current(left[0].name)
+            else:
+                (self.root / _CURRENT).unlink(missing_ok=True)
+                with contextlib.suppress(OSError):
+                    self.root.rmdir()
+            return True
 
     def leftovers(self) -> tuple[Path, ...]:
         """List what an interrupted installation or removal left."""
         if not self.root.is_dir():
             return ()
         return tuple(p for p in self.root.iterdir() if p.name.startswith(_UNFINISHED))
+
+    def _claimed(self) -> FileClaim:
+        return FileClaim(self.lock, wait=True, on_wait=lambda: None, cancelled=lambda: False)
 
     def _folders(self) -> list[Path]:
         if not self.root.is_dir():

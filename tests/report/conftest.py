@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from setup_manager.app.planning import Planning
-from setup_manager.app.verbs.install import InstallRequest, install
+from setup_manager.app import install
 from setup_manager.catalog.load import load_catalog
 from setup_manager.machine.facts import Container, Disk, Machine, MemoryUser
 from setup_manager.rehearsal.faults import BadLine
@@ -38,9 +37,8 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Session:
     with LoopbackHub({REPOSITORY: {FILE_NAME: model_path()}}, faults=[BadLine()]) as hub:
         session = session_at(home, hub.endpoint)
         session.catalog = rehearsal_catalog(hub.artifact(REPOSITORY, FILE_NAME).commit)
-        planning = Planning(context=4096, runtime="embedded")
-        result = install(session, InstallRequest(VARIANT, planning=planning))
-    assert result.error is None, (result.error.message, result.error.context)
+        request = install.Request(model=VARIANT, context=4096, runtime="embedded")
+        install.run(session, install.plan(session, request))
     return session
 
 

@@ -23,5 +23,6 @@ def session_at(home: Path, endpoint: str = "http://127.0.0.1:9") -> Session:
         home=home,
         hub=HubAccess(endpoint),
         network=replace(network, stall_seconds=1.0),
+        private_words=("alice",),
         downloading=DownloadOptions(chunk_bytes=128 * 1024, checks_dir=home / "checks"),
     )
