@@ -13,8 +13,7 @@ import zlib
 from dataclasses import dataclass, replace
 
 from setup_manager.catalog import Artifact
-from setup_manager.download.options import DownloadOptions
-from setup_manager.download.places import Origin
+from setup_manager.download.job import DownloadOptions, Origin
 from setup_manager.net import (
     Action,
     Fault,
