@@ -12,9 +12,10 @@ if TYPE_CHECKING:
     from setup_manager.session.events import Observer, Silence, StageEvent, StageStatus
     from setup_manager.session.opening import open_session
     from setup_manager.session.session import HubAccess, Session
-    from setup_manager.session.subject import Subject, Wanted, unknown_architecture
+    from setup_manager.session.subject import Companions, Subject, Wanted, unknown_architecture
 
 __all__ = [
+    "Companions",
     "HubAccess",
     "Observer",
     "Session",
@@ -33,5 +34,5 @@ if not TYPE_CHECKING:
         events="Observer Silence StageEvent StageStatus",
         opening="open_session",
         session="HubAccess Session",
-        subject="Subject Wanted unknown_architecture",
+        subject="Companions Subject Wanted unknown_architecture",
     )

@@ -35,6 +35,19 @@ from setup_manager.session.headers import local_headers, remote_headers
 from setup_manager.session.session import Session
 
 
+@dataclass(frozen=True, kw_only=True)
+class Companions:
+    """Which files are wanted beside the weights.
+
+    Attributes:
+        with_projector: The projector, for images.
+        with_drafter: The MTP drafter, for speed.
+    """
+
+    with_projector: bool = False
+    with_drafter: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """Which files of a model are wanted.

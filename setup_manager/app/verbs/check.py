@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from setup_manager.app.planning import Planning, settings_for
+from setup_manager.app.requests import OnMachine, Run
 from setup_manager.app.verbs.download import check_disk, plan_download
 from setup_manager.app.verbs.runtime import (
     choose_runtime,
@@ -33,6 +34,20 @@ from setup_manager.units import format_memory, format_rate, format_size
 
 _CLOCK_SKEW_SECONDS = 300.0
 _SLOW_DISK_BYTES_PER_SECOND = 20_000_000  # an SD card; loading 5 GB from it takes minutes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request(Run, OnMachine):
+    """What is checked.
+
+    Attributes:
+        model: MODEL argument, None for the machine alone.
+        disk_speed: Also measure how fast the models folder takes a file; writes 256 MB there and
+            removes them.
+    """
+
+    model: str | None = None
+    disk_speed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

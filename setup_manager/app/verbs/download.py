@@ -7,12 +7,24 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from setup_manager.app.requests import Files
 from setup_manager.app.transfer import begin, fetch, jobs_for
 from setup_manager.app.verbs.recover import use_leftovers
 from setup_manager.catalog import Model
 from setup_manager.download import DownloadPlan, VerifiedFile, plan_files
 from setup_manager.download import check_disk as check_room
 from setup_manager.session import Session
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request(Files):
+    """What is fetched.
+
+    Attributes:
+        model: MODEL argument.
+    """
+
+    model: str
 
 
 @dataclass(frozen=True, slots=True)

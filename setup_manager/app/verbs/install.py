@@ -15,6 +15,7 @@ from typing import Any
 from setup_manager.app.folders import device_of
 from setup_manager.app.planning import Planning, settings_for
 from setup_manager.app.record import recorded
+from setup_manager.app.requests import Files, IntoOllama, RankedRun
 from setup_manager.app.verbs.check import CheckResult, check
 from setup_manager.app.verbs.download import (
     DownloadResult,
@@ -71,6 +72,17 @@ from setup_manager.smoke import SmokeReport, require_passed
 from setup_manager.units import format_duration, format_memory, format_rate, format_size
 
 STAGES = ("check", "recommend", "plan", "download", "register", "smoke")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request(Files, RankedRun, IntoOllama):
+    """What is to be installed, and how.
+
+    Attributes:
+        model: MODEL argument, None to take the best for this machine.
+    """
+
+    model: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

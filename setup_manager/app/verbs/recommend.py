@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
+from setup_manager import fit
 from setup_manager.app.planning import Planning, settings_for
+from setup_manager.app.requests import OnMachine, RankedRun, Run, TaskName, require
 from setup_manager.catalog import weight_files
 from setup_manager.fit import (
     Candidate,
     Explanation,
     Recommendation,
-    Request,
     Task,
     explain_fit,
     memory_document,
@@ -23,6 +24,36 @@ from setup_manager.fit import (
 )
 from setup_manager.machine import Machine, to_document
 from setup_manager.session import Session, Subject, unknown_architecture
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request(RankedRun, OnMachine):
+    """How a recommendation is weighed.
+
+    Attributes:
+        task: What the model is wanted for.
+        headroom_bytes: Memory to leave free, None for the rule.
+        download_bytes_per_second: Rate of the line, None if unknown.
+    """
+
+    task: TaskName = "chat"
+    headroom_bytes: int | None = None
+    download_bytes_per_second: float | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require("task", self.task, Task)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExplainRequest(Run, OnMachine):
+    """What is explained.
+
+    Attributes:
+        model: MODEL argument.
+    """
+
+    model: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +107,7 @@ def recommend_models(
         UsageError: If the settings are out of range.
     """
     weighing = weighing or Weighing()
-    request = Request(
+    request = fit.Request(
         settings=planning.settings(runtime),
         context_given=planning.context is not None,
         preference=planning.preference,

@@ -29,6 +29,19 @@ from setup_manager.recover import (
 from setup_manager.session import Session
 
 
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """Where leftovers are looked for.
+
+    Attributes:
+        paths: Folders and files; the usual folders if there are none.
+        move: Remove the leftovers that were taken over.
+    """
+
+    paths: tuple[Path, ...] = ()
+    move: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class RecoverPlan:
     """What was found and what will be done with it.

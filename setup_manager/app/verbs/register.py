@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from setup_manager.app.requests import IntoOllama, Run
 from setup_manager.app.verbs.smoke import model_files
 from setup_manager.catalog import Model
 from setup_manager.errors import RegistrationFailedError
@@ -31,6 +32,17 @@ from setup_manager.runtimes.presets import Preset, preset_name
 from setup_manager.session import Session
 from setup_manager.smoke import SmokeEvent
 from setup_manager.units import format_size
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request(Run, IntoOllama):
+    """What is registered, and with what.
+
+    Attributes:
+        model: MODEL argument of an installed model.
+    """
+
+    model: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,19 @@ from setup_manager.session import Session
 from setup_manager.units import format_size
 
 
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What is removed.
+
+    Attributes:
+        model: MODEL argument of an installed model.
+        forget: Go on without a runtime that does not answer, e.g. because it was uninstalled.
+    """
+
+    model: str
+    forget: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class RemovePlan:
     """What removing a model will take out, and what stays.

@@ -17,6 +17,28 @@ from setup_manager.runtimes.releases import Build, choose_build
 from setup_manager.session import Session
 
 
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """Which official build of llama.cpp is installed.
+
+    Attributes:
+        backend: ``"cpu"``, ``"vulkan"``, ``"cuda"`` or ``"metal"``, None for what fits the machine.
+    """
+
+    backend: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RemovalRequest:
+    """Which build of llama.cpp is removed.
+
+    Attributes:
+        build: Its name, None for the one in use.
+    """
+
+    build: str | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class ChosenRuntime:
     """What will run the model, and why.

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
+from setup_manager.app.requests import Run
 from setup_manager.app.verbs.runtime import ChosenRuntime, choose_runtime, server_runtime
 from setup_manager.app.verbs.smoke import model_files
 from setup_manager.fit import Settings
@@ -14,6 +15,19 @@ from setup_manager.runtimes.options import start_options
 from setup_manager.runtimes.server import LoadProgress, ServerProcess
 from setup_manager.session import Session
 from setup_manager.smoke import SmokeEvent
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request(Run):
+    """What is served.
+
+    Attributes:
+        model: MODEL argument of an installed model.
+        port: Port on 127.0.0.1, None for a free one.
+    """
+
+    model: str
+    port: int | None = None
 
 
 def choose_server(statuses: Sequence[RuntimeStatus], wanted: str) -> ChosenRuntime:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from setup_manager.app.record import observed
+from setup_manager.app.requests import Run
 from setup_manager.app.verbs.runtime import server_runtime
 from setup_manager.catalog import Role
 from setup_manager.errors import UsageError
@@ -29,6 +30,21 @@ from setup_manager.smoke import (
     run_smoke_ollama,
     smoke_options,
 )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request(Run):
+    """Which model is tried, and how far.
+
+    Attributes:
+        model: MODEL argument of an installed model.
+        image: Ask about a picture; needs the projector.
+        long_minutes: How long generation is repeated, 0 for once.
+    """
+
+    model: str
+    image: bool = False
+    long_minutes: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,19 @@ from setup_manager.session import Session
 from setup_manager.units import format_size
 
 
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """Which files are hashed.
+
+    Attributes:
+        model: MODEL argument or the path of a file, None for all that is installed.
+        repair: Fetch the damaged chunks again.
+    """
+
+    model: str | None = None
+    repair: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class VerifyRow:
     """One file that was hashed again.
