@@ -282,8 +282,9 @@ def download(
     )
     wanted = Wanted(latest=latest, projector=with_projector, drafter=with_drafter)
     chosen = Subject(session, model, wanted).model
-    downloading.check_disk(session, downloading.plan_download(session, chosen))
-    return downloading.download(session, chosen)
+    planned = downloading.plan_download(session, chosen)
+    planned.check_room()
+    return downloading.download(session, chosen, planned)
 
 
 def install(

@@ -15,10 +15,3 @@ def layout_of(file: InstalledFile) -> HubCacheLayout | PlainFolderLayout:
     if commit.name == file.artifact.commit and commit.parent.name == "snapshots":
         return HubCacheLayout(commit.parents[2])
     return PlainFolderLayout(commit.parent)
-
-
-def device_of(folder: Path) -> int:
-    """Return the number of the file system that a folder is on, or will be on once it is made."""
-    while not folder.exists() and folder != folder.parent:
-        folder = folder.parent
-    return folder.stat().st_dev

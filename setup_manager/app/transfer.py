@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime
 
 from setup_manager.catalog import Model
-from setup_manager.download import FileJob, VerifiedFile
-from setup_manager.download import fetch as fetch_files
+from setup_manager.download import DownloadPlan, FileJob, VerifiedFile
 from setup_manager.library import InstalledModel
 from setup_manager.session import Session
 
@@ -28,27 +26,19 @@ def begin(session: Session, model: Model) -> InstalledModel:
 
 
 def fetch(
-    session: Session, model: Model, entry: InstalledModel, *, copied_bytes: int = 0
+    session: Session, entry: InstalledModel, planned: DownloadPlan
 ) -> tuple[VerifiedFile, ...]:
-    """Fetch a model's files and record that they are here.
+    """Fetch a model's files as planned and record that they are here.
 
     Args:
         session: What to work with.
-        model: What is wanted.
         entry: What `begin` returned.
-        copied_bytes: What a runtime's own copy will take on the same disk.
+        planned: What is to be fetched.
 
     Raises:
-        SetupError: As `engine.fetch` says; what came is kept.
+        SetupError: As `Downloader.execute` says; what came is kept.
     """
-    files = fetch_files(
-        jobs_for(session, model),
-        session.layout,
-        replace(session.downloading, extra_bytes=copied_bytes),
-        session.observer.download,
-        session.network,
-        session.cancel,
-    )
+    files = session.downloader.execute(planned)
     now = datetime.now(UTC).isoformat(timespec="seconds")
     session.inventory.record_end(entry, files, installed_at=now)
     return files

@@ -9,6 +9,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import filelock
+
 _POLL_SECONDS = 0.1
 
 
@@ -37,8 +39,6 @@ class FileLock:
         on_wait: Callable[[], None] = lambda: None,
         cancelled: Callable[[], bool] = lambda: False,
     ) -> None:
-        import filelock  # takes a while to import, and most commands lock nothing
-
         self._path = path
         self._lock = filelock.FileLock(str(path), thread_local=False)
         self._wait = wait
@@ -59,8 +59,6 @@ class FileLock:
         return self
 
     def _try(self) -> bool:
-        import filelock
-
         try:
             self._lock.acquire(timeout=0)
         except filelock.Timeout:

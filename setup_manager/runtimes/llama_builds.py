@@ -12,13 +12,20 @@ import os
 import re
 import shutil
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from setup_manager.catalog import Artifact
-from setup_manager.download import DownloadOptions, FileJob, FilePlaces, Observer, Origin, fetch
+from setup_manager.download import (
+    Downloader,
+    DownloadEvent,
+    DownloadOptions,
+    FileJob,
+    FilePlaces,
+    Origin,
+)
 from setup_manager.errors import DownloadFailedError, RuntimeMissingError
 from setup_manager.net import HttpTransport, NetworkOptions, Stream, TransportError
 from setup_manager.runtimes.base import RuntimeStatus
@@ -217,7 +224,7 @@ def install(
     build: Build,
     network: NetworkOptions,
     options: DownloadOptions | None = None,
-    observer: Observer = lambda _event: None,
+    observer: Callable[[DownloadEvent], None] = lambda _event: None,
     cancel: threading.Event | None = None,
 ) -> tuple[InstalledBuild, RuntimeStatus]:
     """Fetch a build through the download engine, with the digests of the release, and add it.
@@ -229,7 +236,9 @@ def install(
     """
     layout = builds.archives
     jobs = [_job(build.tag, asset) for asset in build.assets]
-    fetch(jobs, layout, options, observer, network, cancel)
+    Downloader(
+        layout, options or DownloadOptions(), observer, network, cancel or threading.Event()
+    ).fetch(jobs)
     paths = [layout.places(job.artifact).content for job in jobs]
     added = builds.add(build.name, paths)
     shutil.rmtree(layout.root, ignore_errors=True)

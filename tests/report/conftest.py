@@ -9,7 +9,7 @@ import pytest
 from setup_manager.app.planning import Planning
 from setup_manager.app.verbs.install import InstallRequest, install
 from setup_manager.catalog.load import load_catalog
-from setup_manager.download.options import DownloadOptions
+from setup_manager.download.job import DownloadOptions
 from setup_manager.library.paths import resolve_paths
 from setup_manager.machine.facts import Disk, Machine, MemoryUser, Surroundings
 from setup_manager.net.options import NetworkOptions

@@ -9,7 +9,7 @@ from typing import Any
 
 from setup_manager.app.planning import Planning, settings_for
 from setup_manager.app.requests import OnMachine, Run
-from setup_manager.app.verbs.download import check_disk, plan_download
+from setup_manager.app.verbs.download import plan_download
 from setup_manager.app.verbs.runtime import (
     choose_runtime,
     find_runtimes,
@@ -229,7 +229,7 @@ def _disk_check(session: Session, subject: Subject) -> Check:
         return Check("model disk", Status.OK, detail, group="model")
     planned = plan_download(session, subject.model)
     try:
-        check_disk(session, planned)
+        planned.check_room()
     except InsufficientDiskError as error:
         detail = "; ".join(error.context)
         return Check("model disk", Status.FAIL, detail, error.hint, "model")

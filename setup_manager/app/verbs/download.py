@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,7 @@ from setup_manager.app.requests import Files
 from setup_manager.app.transfer import begin, fetch, jobs_for
 from setup_manager.app.verbs.recover import use_leftovers
 from setup_manager.catalog import Model
-from setup_manager.download import DownloadPlan, VerifiedFile, plan_files
-from setup_manager.download import check_disk as check_room
+from setup_manager.download import DownloadPlan, VerifiedFile
 from setup_manager.session import Session
 
 
@@ -83,25 +82,19 @@ class DownloadResult:
         }
 
 
-def plan_download(session: Session, model: Model, *, copied_bytes: int = 0) -> DownloadPlan:
+def plan_download(
+    session: Session, model: Model, *, copied_bytes: int = 0, copied_to: Path | None = None
+) -> DownloadPlan:
     """Work out what a download will do, from what is here already.
 
     Args:
         session: What to work with.
         model: What is wanted.
-        copied_bytes: What a runtime's own copy will take on the same disk.
+        copied_bytes: What a runtime's own copies will take at their peak.
+        copied_to: Where it keeps them; None for the disk of the files.
     """
-    options = replace(session.downloading, extra_bytes=copied_bytes)
-    return plan_files(jobs_for(session, model), session.layout, options)
-
-
-def check_disk(session: Session, planned: DownloadPlan) -> None:
-    """Refuse a plan for which there is no room.
-
-    Raises:
-        InsufficientDiskError: With what is needed and what is free.
-    """
-    check_room(planned, session.paths.download_root, session.downloading)
+    jobs = jobs_for(session, model)
+    return session.downloader.plan(jobs, copied_bytes=copied_bytes, copied_to=copied_to)
 
 
 def plan_document(model: Model, planned: DownloadPlan) -> dict[str, Any]:
@@ -123,23 +116,21 @@ def plan_document(model: Model, planned: DownloadPlan) -> dict[str, Any]:
         "fetch_bytes": planned.fetch_bytes,
         "reuse_bytes": planned.reuse_bytes,
         "write_bytes": planned.write_bytes,
-        "copied_bytes": planned.extra_bytes,
+        "copied_bytes": planned.copied_bytes,
         "peak_disk_bytes": planned.peak_disk_bytes,
     }
 
 
-def download(session: Session, model: Model, *, copied_bytes: int = 0) -> DownloadResult:
-    """Fetch and verify a model and record it; goes on from whatever is here.
+def download(session: Session, model: Model, planned: DownloadPlan) -> DownloadResult:
+    """Carry a plan out, verify and record the model; goes on from whatever is here.
 
     Raises:
-        SetupError: As `engine.fetch` says; what came is kept.
+        SetupError: As `Downloader.execute` says; what came is kept.
     """
     started = time.monotonic()
-    planned = plan_download(session, model, copied_bytes=copied_bytes)
-    check_disk(session, planned)
     entry = begin(session, model)
     adopted_bytes = 0
     if planned.fetch_bytes and session.recovering:
         adopted_bytes = use_leftovers(session, model)
-    files = fetch(session, model, entry, copied_bytes=copied_bytes)
+    files = fetch(session, entry, planned)
     return DownloadResult(model, files, time.monotonic() - started, adopted_bytes)

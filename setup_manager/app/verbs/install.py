@@ -9,17 +9,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
-from setup_manager.app.folders import device_of
 from setup_manager.app.planning import Planning, settings_for
 from setup_manager.app.record import recorded
 from setup_manager.app.requests import Files, IntoOllama, RankedRun
 from setup_manager.app.verbs.check import CheckResult, check
 from setup_manager.app.verbs.download import (
     DownloadResult,
-    check_disk,
     download,
     plan_document,
     plan_download,
@@ -41,9 +39,7 @@ from setup_manager.app.verbs.runtime import (
 )
 from setup_manager.app.verbs.smoke import smoke
 from setup_manager.download import DownloadPlan
-from setup_manager.download import check_disk as check_room
 from setup_manager.errors import (
-    InsufficientDiskError,
     InsufficientMemoryError,
     InterruptedByUserError,
     RuntimeMissingError,
@@ -322,7 +318,7 @@ class _Installation:
             detail = f"{format_size(fetch)} to fetch" if fetch else "nothing to fetch"
             stage.end(f"{subject.name}, {detail}, {runtime.name}", plan.document())
             _refuse_unfit(plan, checked)
-            _check_disks(self._session, plan.download)
+            plan.download.check_room()
         return plan
 
     def _download(self, plan: InstallPlan) -> None:
@@ -333,8 +329,7 @@ class _Installation:
                 self.result.installed = known or inventory.record_start(model, {})
                 stage.end("left to Ollama", {}, skipped=True)
                 return
-            copied = plan.download.extra_bytes if _shares_disk(self._session) else 0
-            result = download(self._session, plan.subject.model, copied_bytes=copied)
+            result = download(self._session, plan.subject.model, plan.download)
             self.result.installed = self._session.inventory.find(plan.subject.model.name)
             already = result.fetched_bytes == 0
             stage.end(_download_detail(result), result.document(), skipped=already)
@@ -428,9 +423,11 @@ def _plan_files(
     session: Session, subject: Subject, runtime: ChosenRuntime, way: OllamaWay
 ) -> DownloadPlan:
     if runtime.name == "ollama" and way.pull:
-        return DownloadPlan((), extra_bytes=subject.model.size_bytes)
+        size = subject.model.size_bytes
+        return session.downloader.plan((), copied_bytes=size, copied_to=ollama_store(session))
     copied = _copied_bytes(session, runtime, subject, way)
-    return plan_download(session, subject.model, copied_bytes=copied)
+    store = ollama_store(session) if copied else None
+    return plan_download(session, subject.model, copied_bytes=copied, copied_to=store)
 
 
 def _copied_bytes(
@@ -441,33 +438,6 @@ def _copied_bytes(
         return 0
     size = sum(artifact.size_bytes for artifact in subject.model.weights)
     return ollama_copies_bytes(runtime.status.version, size).peak_bytes
-
-
-def _check_disks(session: Session, planned: DownloadPlan) -> None:
-    """Refuse a plan without room for the files, or for copies in a store on another disk.
-
-    Raises:
-        InsufficientDiskError: With what is needed and what is free, and where.
-    """
-    if _shares_disk(session):
-        check_disk(session, planned)
-        return
-    check_disk(session, replace(planned, extra_bytes=0))
-    store = ollama_store(session)
-    try:
-        copies = DownloadPlan((), extra_bytes=planned.extra_bytes)
-        check_room(copies, store, session.downloading)
-    except InsufficientDiskError as error:
-        raise InsufficientDiskError(
-            "There is not enough room on the disk of Ollama's store.",
-            context=[str(store), *error.context],
-            hint="Free room there, or move the store (OLLAMA_MODELS for Ollama's server).",
-        ) from error
-
-
-def _shares_disk(session: Session) -> bool:
-    """Whether what Ollama copies takes room on the disk that the files go to."""
-    return device_of(ollama_store(session)) == device_of(session.paths.download_root)
 
 
 def _refuse_unready(checked: CheckResult) -> None:

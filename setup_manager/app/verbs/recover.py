@@ -8,14 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from setup_manager.app.transfer import begin, fetch
+from setup_manager.app.transfer import begin, fetch, jobs_for
 from setup_manager.catalog import Artifact, CatalogFile, Model, Role
 from setup_manager.download import VerifiedFile
 from setup_manager.errors import SetupError
-from setup_manager.net import HttpTransport
 from setup_manager.recover import (
     Finding,
-    HubReader,
     Offer,
     Outcome,
     TakeOver,
@@ -118,7 +116,9 @@ def finish(session: Session, plan: RecoverPlan, *, move: bool = False) -> tuple[
             outcome = take_over.use(offers)
             for note in outcome.notes:
                 session.observer.note(f"  {note}")
-            (file,) = fetch(session, model, entry)
+            planned = session.downloader.plan(jobs_for(session, model))
+            planned.check_room()
+            (file,) = fetch(session, entry, planned)
             done.append(Recovered(file, outcome))
     return tuple(done)
 
@@ -180,19 +180,14 @@ _STOPS = frozenset({10, 18, 130})  # a full disk, another process, Ctrl-C: going
 
 @contextmanager
 def _taking_over(session: Session, *, move: bool) -> Iterator[TakeOver]:
-    transport = HttpTransport(session.network)
-    reader = HubReader(session.origins, transport, session.downloading)
-    try:
+    downloader = session.downloader
+    with downloader.reader(session.origins) as reader:
         yield TakeOver(
-            layout=session.layout,
-            reader=reader,
-            options=session.downloading,
+            downloader,
+            reader,
             move=move,
-            cancel=session.cancel,
             tell=lambda sentence: session.observer.note(f"  {sentence}"),
         )
-    finally:
-        transport.close()
 
 
 def _usual_folders(session: Session) -> tuple[Path, ...]:

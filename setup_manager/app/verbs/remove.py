@@ -16,8 +16,8 @@ from typing import Any
 from setup_manager.app.folders import layout_of
 from setup_manager.app.record import history_of
 from setup_manager.app.verbs.register import unregister
-from setup_manager.download import FileBusyError, FileClaim
 from setup_manager.errors import RuntimeMissingError, SetupError
+from setup_manager.fs import FileLock, LockedError
 from setup_manager.library import (
     HubCacheLayout,
     InstalledFile,
@@ -175,11 +175,10 @@ def clean(litter: Sequence[Litter]) -> tuple[int, tuple[Path, ...]]:
             shutil.rmtree(item.path, ignore_errors=True)
             freed += item.size_bytes
             continue
-        claim = FileClaim(item.lock, wait=False, on_wait=lambda: None, cancelled=lambda: False)
         try:
-            with claim:
+            with FileLock(item.lock, wait=False):
                 freed += _delete((item.path, item.path.with_name(f"{item.path.name}.journal")))
-        except FileBusyError:
+        except LockedError:
             busy.append(item.path)
     return freed, tuple(busy)
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from setup_manager.app.folders import layout_of
 from setup_manager.catalog import Artifact
-from setup_manager.download import FileCheck, FileJob, VerifiedFile, repair, verify_file
+from setup_manager.download import FileCheck, FileJob, VerifiedFile
 from setup_manager.errors import UsageError, VerificationFailedError
 from setup_manager.library import InstalledFile
 from setup_manager.session import Session
@@ -96,20 +96,11 @@ def verify(session: Session, file: InstalledFile, *, mend: bool) -> VerifyRow:
     Raises:
         SetupError: If it cannot be read, or not be mended.
     """
-    layout = layout_of(file)
-    check = verify_file(file.artifact, layout, session.downloading, session.cancel)
+    downloader = replace(session.downloader, layout=layout_of(file))
+    check = downloader.verify(file.artifact)
     if check.right or not mend:
         return VerifyRow(file, check)
-    job = FileJob(file.artifact, session.origins)
-    mended = repair(
-        job,
-        layout,
-        session.downloading,
-        session.observer.download,
-        session.network,
-        session.cancel,
-    )
-    return VerifyRow(file, check, mended)
+    return VerifyRow(file, check, downloader.repair(FileJob(file.artifact, session.origins)))
 
 
 def wrong_file(rows: tuple[VerifyRow, ...]) -> VerificationFailedError | None:

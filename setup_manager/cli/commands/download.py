@@ -45,7 +45,6 @@ def command(
     """Fetch and verify MODEL; run it again after any interruption to go on."""
     from setup_manager.app.record import recorded
     from setup_manager.app.verbs.download import (
-        check_disk,
         download,
         plan_document,
         plan_download,
@@ -56,14 +55,14 @@ def command(
     session = shell.open_session(storage, downloading)
     subject = Subject(session, model, wanted_of(files))
     planned = plan_download(session, subject.model)
-    check_disk(session, planned)
+    planned.check_room()
     if writing.dry_run:
         return Outcome(plan_document(subject.model, planned), plan_text(planned))
     if planned.fetch_bytes:
         shell.note(plan_text(planned))
     with recorded(session) as record:
         record.model = subject.name
-        result = download(session, subject.model)
+        result = download(session, subject.model, planned)
     return Outcome(result.document(), result_text(result))
 
 
