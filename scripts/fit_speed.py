@@ -133,7 +133,7 @@ def _machine(entry: dict[str, Any]) -> Machine:
         arch="arm64" if "neon" in entry.get("features", ()) else "x86_64",
         cpu=Processor("", cores, cores, float(cores), frozenset(entry.get("features", ("avx2",)))),
         memory=Memory(max(memory, 128 * GIB), None, 128 * GIB, "published"),
-        bandwidth=Bandwidth(bandwidth if not gpus else 50e9, Basis.VENDOR),
+        memory_bandwidth_bytes_per_second=Bandwidth(bandwidth if not gpus else 50e9, Basis.VENDOR),
         gpus=gpus,
     )
 

@@ -1,5 +1,5 @@
 # gemma-setup from a checkout on Windows: makes its own environment the first time, then passes
-# everything on. Not tried on Windows yet; see "What was not tried" in the README.
+# everything on. Not tried on Windows yet; see "What was not tried" in docs/evidence.md.
 $ErrorActionPreference = "Stop"
 $root = Split-Path -Parent $PSScriptRoot
 $environment = Join-Path $root ".venv-run"

@@ -18,7 +18,7 @@ from setup_manager.cli.group import SUMMARIES, Invocation, cli
 from setup_manager.errors import SetupError, UsageError, interrupted
 
 if TYPE_CHECKING:
-    from setup_manager.cli.result import Outcome
+    from setup_manager.cli.outcome import Outcome
 
 _BROKEN_PIPE_EXIT = 1
 _UNWRITTEN_EXIT = 1
@@ -80,7 +80,7 @@ def _run(arguments: list[str], invocation: Invocation) -> Outcome | SetupError |
 
 
 def _write(arguments: list[str], invocation: Invocation, result: Outcome | SetupError) -> int:
-    from setup_manager.cli.result import Outcome, write_outcome
+    from setup_manager.cli.outcome import Outcome, write_outcome
 
     shell = invocation.shell
     outcome = Outcome(error=result) if isinstance(result, SetupError) else result

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
     from setup_manager.cli.group import Invocation
-    from setup_manager.cli.result import Outcome
+    from setup_manager.cli.outcome import Outcome
 
 KV_TYPES = ("f16", "q8_0", "q4_0")
 PREFERENCES = ("speed", "quality", "balanced")

@@ -157,7 +157,7 @@ class Shell:
         """Tell a person something on the way; silent under --quiet and --json."""
         if self.options.quiet or self.options.as_json or self.options.progress == "json":
             return
-        from setup_manager.cli.result import folded
+        from setup_manager.cli.render.wrapping import folded
 
         self.status.clear()
         text = self.terminal.plain(text)

@@ -1,4 +1,4 @@
-"""Errors as a tired person reads them: each in the README, each with a way on, each exit code."""
+"""Errors as a tired person reads them: each in the reference, with a way on, each exit code."""
 
 import ast
 import json
@@ -14,7 +14,7 @@ import pytest
 
 from setup_manager import errors
 from setup_manager.catalog.artifact import Artifact
-from setup_manager.cli.result import wrapped
+from setup_manager.cli.render.wrapping import wrapped
 from setup_manager.download.failures import source_failure
 from setup_manager.net.protocol import Fault
 from setup_manager.rehearsal.faults import always, nth, reset_after, trickle
@@ -86,11 +86,10 @@ def test_every_error_has_a_hint_that_names_a_command_or_an_action(
 
 
 def documented_codes() -> dict[str, int]:
-    """The table of the README: the exit code of each error code."""
-    readme = (ROOT / "README.md").read_text("utf-8")
-    section = readme.partition("## Errors and exit codes")[2].partition("\n## ")[0]
+    """The table of the reference: the exit code of each error code."""
+    page = (ROOT / "docs/reference/errors.md").read_text("utf-8")
     rows = {}
-    for line in section.splitlines():
+    for line in page.splitlines():
         cells = [cell.strip() for cell in line.split("|")]
         if len(cells) > 4 and cells[1].isdecimal():
             for code in re.findall(r"`([a-z0-9-]+)`", cells[3]):
@@ -98,7 +97,7 @@ def documented_codes() -> dict[str, int]:
     return rows
 
 
-def test_every_error_code_stands_in_the_readme() -> None:
+def test_every_error_code_stands_in_the_reference() -> None:
     rows = documented_codes()
     missing = []
     for where, call, kind in raised():

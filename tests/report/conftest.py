@@ -11,7 +11,7 @@ from setup_manager.app.verbs.install import InstallRequest, install
 from setup_manager.catalog.load import load_catalog
 from setup_manager.download.job import DownloadOptions
 from setup_manager.library.paths import resolve_paths
-from setup_manager.machine.facts import Disk, Machine, MemoryUser, Surroundings
+from setup_manager.machine.facts import Container, Disk, Machine, MemoryUser
 from setup_manager.net.options import NetworkOptions
 from setup_manager.rehearsal.faults import BadLine
 from setup_manager.rehearsal.loopback import LoopbackHub
@@ -88,7 +88,7 @@ def private_machine(available_gib: float = 6.0) -> Machine:
         users=(MemoryUser("secret-editor", 5 * GIB, 3), MemoryUser("diary", 2 * GIB, 1)),
     )
     disk = Disk("/home/alice/models", 10**11, 10**12, "ext4", device="alices-usb-stick")
-    return replace(machine, disks=(disk,), surroundings=Surroundings(proxies=("ALICE_PROXY",)))
+    return replace(machine, disks=(disk,), container=Container(proxies=("ALICE_PROXY",)))
 
 
 def catalog_document() -> dict[str, object]:

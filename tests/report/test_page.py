@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from setup_manager.errors import SetupError
+from setup_manager.hints import install_extra
 from setup_manager.report import drawing
 from setup_manager.report.content import Content
 from setup_manager.report.facts import ReportRequest, context_grid, gather
@@ -270,7 +271,7 @@ def test_without_the_extra_the_error_says_what_to_install() -> None:
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     code, hint, fact = done.stdout.strip().split(" | ")
     assert code == "report-extra-missing"
-    assert "pip install 'gemma-setup[report]'" in hint
+    assert f"Run `{install_extra('report')}`" in hint
     assert fact == "vl_convert is missing"
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from setup_manager.errors import DownloadFailedError, RuntimeMissingError
+from setup_manager.hints import install_extra
 from setup_manager.runtimes import embedded, llama_cpp
 from setup_manager.runtimes.base import RuntimeStatus, ServerRuntime
 from setup_manager.runtimes.llama_builds import InstalledBuild, fetch_releases, install
@@ -80,11 +81,13 @@ def find_runtimes(session: Session) -> tuple[RuntimeStatus, ...]:
         return tuple(search.result() for search in searches)
 
 
-_GET = {
-    "ollama": "Install it from https://ollama.com/download.",
-    "llama.cpp": "Run `gemma-setup runtime install llama.cpp`.",
-    "embedded": "Run `pip install 'gemma-setup[embedded]'`.",
-}
+def _how_to_get(name: str) -> str:
+    ways = {
+        "ollama": "Install it from https://ollama.com/download.",
+        "llama.cpp": "Run `gemma-setup runtime install llama.cpp`.",
+        "embedded": f"Run `{install_extra('embedded')}`.",
+    }
+    return ways[name]
 
 
 def choose_runtime(statuses: Sequence[RuntimeStatus], wanted: str) -> ChosenRuntime:
@@ -128,7 +131,8 @@ def _required(status: RuntimeStatus) -> RuntimeStatus:
         context=[
             fact for fact in (f"{status.version} {status.path}".strip(), status.detail) if fact
         ],
-        hint=f"{status.hint or _GET[status.name]} Or leave out --runtime to use what is here.",
+        hint=f"{status.hint or _how_to_get(status.name)} "
+        "Or leave out --runtime to use what is here.",
     )
 
 
@@ -136,7 +140,7 @@ def _none_found(statuses: Sequence[RuntimeStatus]) -> RuntimeMissingError:
     return RuntimeMissingError(
         "Nothing here can run Gemma 4.",
         context=[f"{status.name}: {status.detail or 'not found'}" for status in statuses],
-        hint="Run `pip install 'gemma-setup[embedded]'`, or `gemma-setup runtime install "
+        hint=f"Run `{install_extra('embedded')}`, or `gemma-setup runtime install "
         "llama.cpp`, or install Ollama from https://ollama.com/download.",
     )
 

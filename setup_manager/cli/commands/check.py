@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import groupby
 from typing import TYPE_CHECKING
 
 import click
@@ -15,17 +14,13 @@ from setup_manager.cli.options import (
     gemma_command,
     model_argument,
 )
-from setup_manager.cli.result import Outcome
+from setup_manager.cli.outcome import Outcome
 from setup_manager.cli.shell import Shell
 from setup_manager.errors import SetupError
 
 if TYPE_CHECKING:
-    from setup_manager.app.verbs.check import CheckResult
-    from setup_manager.cli.terminal import Terminal
     from setup_manager.machine import Check
     from setup_manager.session import Session
-
-_NAME_WIDTH = 18
 
 
 @gemma_command(
@@ -57,6 +52,7 @@ def command(
     """
     from setup_manager.app.verbs.check import check, check_elsewhere, check_model
     from setup_manager.cli.plans import planning_of, wanted_of
+    from setup_manager.cli.render.check_text import check_text
     from setup_manager.session import Subject
 
     session = shell.open_session(storage)
@@ -74,7 +70,7 @@ def command(
     if subject is not None:
         checks = (*result.checks, *check_model(session, result, subject, asked))
         result = replace(result, checks=checks)
-    text = _text(result, shell.terminal, verbose=shell.options.verbose)
+    text = check_text(result, shell.terminal, verbose=shell.options.verbose)
     return Outcome(result.document(), text, _error(result.failures))
 
 
@@ -84,33 +80,6 @@ def with_disk_speed(session: Session, checks: tuple[Check, ...]) -> tuple[Check,
 
     last = max((i for i, check in enumerate(checks) if check.group == "disk"), default=-1) + 1
     return (*checks[:last], disk_speed_check(session), *checks[last:])
-
-
-def _text(result: CheckResult, terminal: Terminal, *, verbose: bool) -> str:
-    shown = [check for check in result.checks if verbose or _says_something(check)]
-    lines = []
-    for group, checks in groupby(shown, key=lambda check: check.group):
-        lines.append(terminal.styled(group, "bold"))
-        lines += [line for check in checks for line in _check_lines(check, terminal)]
-    return "\n".join(lines)
-
-
-def _says_something(check: Check) -> bool:
-    return check.status != "skip" or bool(check.hint) or check.group == "runtimes"
-
-
-def _check_lines(check: Check, terminal: Terminal) -> list[str]:
-    from textwrap import wrap
-
-    width = terminal.width - _NAME_WIDTH - 5
-    first, *rest = wrap(check.detail, width) or [""]
-    indent = " " * (_NAME_WIDTH + 5)
-    lines = [f"  {terminal.mark(check.status)} {check.name:<{_NAME_WIDTH}} {first}"]
-    lines += [indent + line for line in rest]
-    if check.hint and check.status != "ok":
-        hints = wrap(check.hint, width - 3, break_on_hyphens=False, break_long_words=False)
-        lines += [indent + ("→  " if i == 0 else "   ") + line for i, line in enumerate(hints)]
-    return lines
 
 
 def _error(failures: tuple[Check, ...]) -> SetupError | None:

@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from setup_manager.cli.options import StorageOptions, WritingOptions, gemma_command
+from setup_manager.cli.outcome import Outcome
 from setup_manager.cli.questions import ask_to_go_on, declined
-from setup_manager.cli.result import Outcome
 from setup_manager.cli.shell import Shell
-from setup_manager.units import format_size
-
-if TYPE_CHECKING:
-    from setup_manager.app.verbs.remove import Litter
 
 
 @gemma_command(
@@ -23,6 +17,7 @@ if TYPE_CHECKING:
 def command(shell: Shell, writing: WritingOptions, storage: StorageOptions) -> Outcome:
     """Drop this tool's partial downloads and what interrupted work left."""
     from setup_manager.app.verbs.remove import clean, find_litter, forget_unfinished
+    from setup_manager.cli.render.remove_text import cleaned_text, litter_text
 
     session = shell.open_session(storage)
     litter = find_litter(session)
@@ -33,21 +28,12 @@ def command(shell: Shell, writing: WritingOptions, storage: StorageOptions) -> O
         ]
     }
     if writing.dry_run:
-        return Outcome(data, _text(litter))
+        return Outcome(data, litter_text(litter))
     if litter:
-        shell.note(_text(litter))
+        shell.note(litter_text(litter))
         if not writing.yes and not ask_to_go_on(shell):
             raise declined()
     freed, busy = clean(litter)
     forget_unfinished(session)
-    text = f"{format_size(freed)} are free again." if litter else "There is nothing to clean."
-    text += "".join(f"\nin use, left alone: {path}" for path in busy)
+    text = cleaned_text(freed, busy, found=bool(litter))
     return Outcome({**data, "freed_bytes": freed, "busy": [str(path) for path in busy]}, text)
-
-
-def _text(litter: tuple[Litter, ...]) -> str:
-    if not litter:
-        return "There is nothing to clean."
-    return "\n".join(
-        f"{format_size(item.size_bytes):>8}  {item.reason}: {item.path}" for item in litter
-    )

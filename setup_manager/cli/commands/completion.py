@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from setup_manager.cli.options import gemma_command
-from setup_manager.cli.result import Outcome
+from setup_manager.cli.outcome import Outcome
 from setup_manager.cli.shell import Shell
 
 SHELLS = ("bash", "zsh", "fish", "powershell")

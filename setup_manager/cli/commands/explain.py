@@ -9,7 +9,7 @@ from setup_manager.cli.options import (
     gemma_command,
     model_argument,
 )
-from setup_manager.cli.result import Outcome
+from setup_manager.cli.outcome import Outcome
 from setup_manager.cli.shell import Shell
 
 _STYLES = {
@@ -42,8 +42,8 @@ def command(
 ) -> Outcome:
     """Show where MODEL's memory goes, how fast it will run, and why."""
     from setup_manager.app.verbs.recommend import explain_model, explanation_document
-    from setup_manager.cli.explain_text import Screen, explanation_lines
     from setup_manager.cli.plans import machine_for, planned_runtime, planning_of, wanted_of
+    from setup_manager.cli.render.explain_text import Screen, explanation_lines
     from setup_manager.session import Subject
 
     session = shell.open_session(storage)

@@ -14,11 +14,10 @@ from setup_manager.cli.options import (
     model_argument,
     ollama_options,
 )
+from setup_manager.cli.outcome import Outcome
 from setup_manager.cli.questions import ask_to_go_on
-from setup_manager.cli.result import Outcome
 from setup_manager.cli.shell import Shell
 from setup_manager.errors import UsageError
-from setup_manager.units import format_memory, format_size
 
 if TYPE_CHECKING:
     from setup_manager.app.verbs.install import InstallPlan, InstallResult
@@ -62,8 +61,9 @@ def command(
     """
     from setup_manager.app.verbs.install import InstallRequest, install
     from setup_manager.app.verbs.register import OllamaWay
-    from setup_manager.cli.commands.runtime import build_text
     from setup_manager.cli.plans import planning_of, wanted_of
+    from setup_manager.cli.render.install_text import install_plan_text
+    from setup_manager.cli.render.runtime_text import build_text
 
     session = shell.open_session(storage, downloading)
     request = InstallRequest(
@@ -76,7 +76,7 @@ def command(
     refuse_other_machine(planning)
 
     def confirm(plan: InstallPlan) -> bool:
-        shell.note(plan_text(plan))
+        shell.note(install_plan_text(plan))
         return writing.yes or ask_to_go_on(shell)
 
     def offer(build: Build) -> bool:
@@ -100,34 +100,6 @@ def refuse_other_machine(planning: PlanningOptions) -> None:
         )
 
 
-def plan_text(plan: InstallPlan) -> str:
-    """Say what will be done, in few lines."""
-    from setup_manager.cli.explain_text import speed_text
-
-    download = plan.download
-    lines = [
-        f"  model    {plan.subject.name}, {format_size(plan.subject.model.size_bytes)}"
-        + ("" if plan.subject.pinned else " (resolved from the hub just now)"),
-        f"  fetch    {format_size(download.fetch_bytes)}"
-        + (f", {format_size(download.reuse_bytes)} are here" if download.reuse_bytes else ""),
-        f"  disk     {format_size(download.peak_disk_bytes)} at the peak"
-        + (
-            f", of which {format_size(download.copied_bytes)} for Ollama's copies"
-            if download.copied_bytes
-            else ""
-        ),
-        f"  runtime  {plan.runtime.name}: {plan.runtime.reason}",
-    ]
-    if plan.memory is not None and plan.speed is not None:
-        lines.append(
-            f"  memory   {format_memory(plan.memory.needed_bytes)} at "
-            f"{plan.settings.context:,} tokens of context"
-            + (": tight, close other programs first" if plan.verdict == "tight" else "")
-        )
-        lines.append(f"  speed    {speed_text(plan.speed)}")
-    return "\n".join(lines)
-
-
 def install_outcome(
     shell: Shell, session: Session, result: InstallResult, *, dry_run: bool
 ) -> Outcome:
@@ -135,13 +107,16 @@ def install_outcome(
     if result.error is not None:
         return Outcome(result.document(), "", result.error)
     if dry_run:
-        text = plan_text(result.plan) if result.plan else ""
-        return Outcome(result.document(), f"{text}\n\nNothing was done; leave out --dry-run.")
+        from setup_manager.cli.render.install_text import NOTHING_DONE, install_plan_text
+
+        text = install_plan_text(result.plan) if result.plan else ""
+        return Outcome(result.document(), f"{text}\n\n{NOTHING_DONE}")
     return Outcome(result.document(), _success_text(shell, session, result))
 
 
 def _success_text(shell: Shell, session: Session, result: InstallResult) -> str:
     from setup_manager.app.start import start_commands
+    from setup_manager.cli.render.install_text import install_text
 
     model = result.installed
     if model is None or result.plan is None:
@@ -150,13 +125,4 @@ def _success_text(shell: Shell, session: Session, result: InstallResult) -> str:
     if registration is None:
         return ""
     commands = start_commands(session, model, registration, shell.program)
-    styled = shell.terminal.styled
-    lines = [
-        f"{styled('Gemma 4 answers.', 'bold')} From now on:",
-        f"  {styled(commands.start, 'bold')}",
-        f"  {commands.ask}",
-    ]
-    if model.files:
-        lines.append(styled(f"It lies at {model.weights.path}", "dim"))
-    lines.append(styled(f"To take it out again: {shell.program} remove {model.name}", "dim"))
-    return "\n".join(lines)
+    return install_text(model, commands, shell.program, shell.terminal)

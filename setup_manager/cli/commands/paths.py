@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from setup_manager.cli.options import StorageOptions, gemma_command
-from setup_manager.cli.result import Outcome
+from setup_manager.cli.outcome import Outcome
 from setup_manager.cli.shell import Shell
 
 

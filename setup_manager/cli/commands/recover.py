@@ -13,17 +13,12 @@ from setup_manager.cli.options import (
     WritingOptions,
     gemma_command,
 )
+from setup_manager.cli.outcome import Outcome
 from setup_manager.cli.questions import ask_to_go_on, declined
-from setup_manager.cli.result import Outcome
 from setup_manager.cli.shell import Shell
-from setup_manager.units import format_size
 
 if TYPE_CHECKING:
-    from setup_manager.app.verbs.recover import Recovered, RecoverPlan
-    from setup_manager.cli.terminal import Terminal
-    from setup_manager.recover import Finding
-
-_MARKS = {"adopt": "ok", "finish": "run", "leave": "skip"}
+    from setup_manager.app.verbs.recover import Recovered
 
 
 @gemma_command(
@@ -54,10 +49,11 @@ def command(
     or at PATH. Every byte that is taken over is proven by the SHA-256 of the whole file.
     """
     from setup_manager.app.verbs.recover import finish, look
+    from setup_manager.cli.render.recover_text import recover_plan_text, recovered_text
 
     session = shell.open_session(storage, downloading)
     plan = look(session, tuple(Path(path).absolute() for path in paths))
-    text = _plan_text(plan, shell.terminal)
+    text = recover_plan_text(plan, shell.terminal)
     if writing.dry_run or not plan.offers:
         return Outcome({**plan.document(), "files": []}, text)
     shell.note(text)
@@ -65,24 +61,7 @@ def command(
         raise declined()
     done = finish(session, plan, move=move)
     data = {**plan.document(), "files": [_document(item) for item in done]}
-    return Outcome(data, "\n".join(_done_line(item, shell.terminal) for item in done))
-
-
-def _plan_text(plan: RecoverPlan, terminal: Terminal) -> str:
-    if not plan.findings:
-        lines = ["No leftovers of a Gemma 4 download were found."]
-    else:
-        lines = [line for finding in plan.findings for line in _finding_lines(finding, terminal)]
-    return "\n".join([*lines, *(f"could not be read: {problem}" for problem in plan.problems)])
-
-
-def _finding_lines(finding: Finding, terminal: Terminal) -> list[str]:
-    mark = terminal.mark(_MARKS[finding.action])
-    size = format_size(finding.leftover.size_bytes)
-    return [
-        f"{mark} {finding.leftover.shown}  {size}",
-        f"    left by {finding.leftover.trace.left_by}; {finding.reason}",
-    ]
+    return Outcome(data, recovered_text(done, shell.terminal))
 
 
 def _document(item: Recovered) -> dict[str, object]:
@@ -95,8 +74,3 @@ def _document(item: Recovered) -> dict[str, object]:
         "sampled_bytes": item.outcome.sampled_bytes,
         "fetched_bytes": item.file.fetched_bytes,
     }
-
-
-def _done_line(item: Recovered, terminal: Terminal) -> str:
-    fetched = format_size(item.file.fetched_bytes)
-    return f"{terminal.mark('ok')} {item.file.path}: verified, {fetched} fetched"

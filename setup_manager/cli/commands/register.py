@@ -11,7 +11,7 @@ from setup_manager.cli.options import (
     model_argument,
     ollama_options,
 )
-from setup_manager.cli.result import Outcome
+from setup_manager.cli.outcome import Outcome
 from setup_manager.cli.shell import Shell
 
 

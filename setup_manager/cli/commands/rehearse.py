@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from setup_manager.cli.options import RUNTIMES, StorageOptions, gemma_command
-from setup_manager.cli.result import Outcome
+from setup_manager.cli.outcome import Outcome
 from setup_manager.cli.shell import Shell
 from setup_manager.units import format_size
 

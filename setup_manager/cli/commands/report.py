@@ -16,7 +16,7 @@ from setup_manager.cli.options import (
     gemma_command,
     model_argument,
 )
-from setup_manager.cli.result import Outcome
+from setup_manager.cli.outcome import Outcome
 from setup_manager.cli.shell import Shell
 from setup_manager.errors import SetupError
 from setup_manager.units import format_size

@@ -12,15 +12,13 @@ from setup_manager.cli.options import (
     WritingOptions,
     gemma_command,
 )
+from setup_manager.cli.outcome import Outcome
 from setup_manager.cli.questions import ask_to_go_on, declined
-from setup_manager.cli.result import Outcome
 from setup_manager.cli.shell import Shell
 from setup_manager.errors import UsageError
-from setup_manager.units import format_size
 
 if TYPE_CHECKING:
     from setup_manager.runtimes.llama_builds import InstalledBuild, LlamaBuilds
-    from setup_manager.runtimes.releases import Build
 
 
 @gemma_command(
@@ -56,12 +54,14 @@ def command(
     if action == "remove":
         return _remove(shell, writing, session.builds, build_name)
     from setup_manager.app.verbs.runtime import install_build, offered_build
+    from setup_manager.cli.render.install_text import NOTHING_DONE
+    from setup_manager.cli.render.runtime_text import build_text
 
     build = offered_build(session, backend)
     data = {"build": build.name, "bytes": build.size_bytes}
     words = build_text(build)
     if writing.dry_run:
-        return Outcome(data, f"{words}\nNothing was done; leave out --dry-run.")
+        return Outcome(data, f"{words}\n{NOTHING_DONE}")
     shell.note(words)
     if not writing.yes and not ask_to_go_on(shell):
         raise declined()
@@ -70,21 +70,16 @@ def command(
     return Outcome(data, f"llama.cpp {status.version} is installed:\n{installed.program}")
 
 
-def build_text(build: Build) -> str:
-    """Name a build that is to be fetched."""
-    size = format_size(build.size_bytes)
-    return f"llama.cpp {build.tag} for {build.backend}, {size} to fetch"
-
-
 def _list(builds: tuple[InstalledBuild, ...]) -> Outcome:
+    from setup_manager.cli.render.runtime_text import builds_text
+
     data = {
         "builds": [
             {"name": build.name, "program": str(build.program), "current": build.current}
             for build in builds
         ]
     }
-    lines = [f"{'*' if build.current else ' '} {build.name}  {build.program}" for build in builds]
-    return Outcome(data, "\n".join(lines) or "No build of llama.cpp was installed by gemma-setup.")
+    return Outcome(data, builds_text(builds))
 
 
 def _remove(
@@ -105,4 +100,4 @@ def _remove(
     if not writing.yes and not ask_to_go_on(shell):
         raise declined()
     builds.remove(chosen.name)
-    return Outcome(data, f"{chosen.name} is gone.")
+    return Outcome(data, f"{chosen.name} removed.")

@@ -12,14 +12,11 @@ from setup_manager.cli.options import (
     gemma_command,
     model_argument,
 )
-from setup_manager.cli.result import Outcome
+from setup_manager.cli.outcome import Outcome
 from setup_manager.cli.shell import Shell
 from setup_manager.errors import UsageError
-from setup_manager.units import format_size
 
 if TYPE_CHECKING:
-    from setup_manager.app.verbs.verify import VerifyRow
-    from setup_manager.cli.terminal import Terminal
     from setup_manager.session import Session
 
 
@@ -45,13 +42,13 @@ def command(
 ) -> Outcome:
     """Hash again what is installed; with --repair, fetch only what is damaged."""
     from setup_manager.app.verbs.verify import files_to_verify, verify, wrong_file
+    from setup_manager.cli.render.verify_text import verify_text
 
     session = shell.open_session(storage, downloading)
     files = files_to_verify(session, _canonical(session, model))
     rows = tuple(verify(session, file, mend=repair) for file in files)
-    text = "\n".join(_line(row, shell.terminal) for row in rows)
     data = {"files": [row.document() for row in rows], "verified": all(row.right for row in rows)}
-    return Outcome(data, text, wrong_file(rows))
+    return Outcome(data, verify_text(rows, shell.terminal), wrong_file(rows))
 
 
 def _canonical(session: Session, text: str | None) -> str | None:
@@ -64,13 +61,3 @@ def _canonical(session: Session, text: str | None) -> str | None:
         return Subject(session, text).name
     except UsageError:
         return text
-
-
-def _line(row: VerifyRow, terminal: Terminal) -> str:
-    size = format_size(row.file.artifact.size_bytes)
-    if row.repaired is not None:
-        fetched = format_size(row.repaired.fetched_bytes)
-        return f"{terminal.mark('ok')} {row.file.path}: {size}, mended by fetching {fetched}"
-    if row.right:
-        return f"{terminal.mark('ok')} {row.file.path}: {size}, right"
-    return f"{terminal.mark('fail')} {row.file.path}: {'damaged' if row.check.found else 'gone'}"

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from setup_manager.cli.terminal import Terminal, visible_length
+from setup_manager.cli.render.error_text import error_text
+from setup_manager.cli.render.wrapping import folded
+from setup_manager.cli.terminal import Terminal
 from setup_manager.errors import SetupError
 
 SCHEMA_VERSION = 1
@@ -55,73 +56,6 @@ def error_document(error: SetupError) -> dict[str, Any]:
         "context": list(error.context),
         "hint": error.hint,
     }
-
-
-def error_text(error: SetupError, terminal: Terminal) -> str:
-    """Print an error for people: what, the facts, how to go on.
-
-    In a terminal it is wrapped to the width; what goes to a file or a pipe stays one fact a line,
-    which is how logs are searched.
-    """
-    label = "stopped" if error.exit_code == _INTERRUPTED else "error"
-    style = "magenta" if error.exit_code == _INTERRUPTED else "red"
-    width = terminal.width if terminal.interactive else None
-    paragraphs = [
-        f"{label}: {error.message}",
-        *(f"  {line}" for line in error.context),
-        f"next: {error.hint}",
-    ]
-    lines = [line for text in paragraphs for line in wrapped(text, width)]
-    coloured = {f"{label}:": (style, "bold"), "next:": ("bold",)}
-    return "\n".join(_with_label(line, coloured, terminal) for line in lines)
-
-
-def wrapped(text: str, width: int | None) -> list[str]:
-    """Break a paragraph into lines of a width, its later ones indented by two more columns.
-
-    A command in backquotes, a path, an address or a digest is never broken, even where it is wider
-    than the line: it is there to be copied. Line breaks and control characters in it, which only
-    foreign text such as a server's answer brings, become spaces.
-
-    Args:
-        text: The paragraph; its own indentation is kept.
-        width: Columns, or None for no limit.
-    """
-    text = _CONTROL.sub(" ", text)
-    if width is None or len(text) <= width:
-        return [text]
-    indent = text[: len(text) - len(text.lstrip(" "))]
-    words = _UNBREAKABLE.findall(text)
-    lines = [indent + " ".join(words[:1])]
-    for word in words[1:]:
-        if visible_length(lines[-1]) + 1 + visible_length(word) > width:
-            lines.append(f"{indent}  {word}")
-        else:
-            lines[-1] += f" {word}"
-    return lines
-
-
-def folded(text: str, terminal: Terminal) -> str:
-    """Break lines that are wider than the terminal at words.
-
-    A line with an address in it stays whole: it is a command to be copied, and the terminal's own
-    wrapping does not get into a copy.
-    """
-    lines = []
-    for line in text.split("\n"):
-        fits = visible_length(line) <= terminal.width
-        lines += [line] if fits or "://" in line else wrapped(line, terminal.width)
-    return "\n".join(lines)
-
-
-def _with_label(line: str, styles: Mapping[str, tuple[str, ...]], terminal: Terminal) -> str:
-    label, _, rest = line.partition(" ")
-    return f"{terminal.styled(label, *styles[label])} {rest}" if label in styles else line
-
-
-_UNBREAKABLE = re.compile(r"(?:`[^`\n]*`|[^\s`])+|`")
-_CONTROL = re.compile(r"[\x00-\x1a\x1c-\x1f\x7f-\x9f]|\x1b(?!\[[0-9;]*m)")
-_INTERRUPTED = 130
 
 
 def write_outcome(
