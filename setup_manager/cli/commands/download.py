@@ -48,7 +48,7 @@ def command(
 
     session = shell.open_session(storage, downloading)
     subject = Subject(session, model, wanted_of(files))
-    planned = plan_download(session, subject.model, planned)
+    planned = plan_download(session, subject.model)
     planned.check_room()
     if writing.dry_run:
         return Outcome(plan_document(subject.model, planned), download_plan_text(planned))
