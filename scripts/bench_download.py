@@ -34,9 +34,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from setup_manager.catalog.artifact import Artifact
 from setup_manager.download.engine import Downloader
 from setup_manager.download.events import DownloadEvent, Kind
-from setup_manager.download.job import DownloadOptions, FileJob, Origin
+from setup_manager.download.job import DownloadOptions, FileJob
 from setup_manager.library.layout import PlainFolderLayout
 from setup_manager.net.options import NetworkOptions
+from setup_manager.net.origin import Origin
 from setup_manager.rehearsal.content import GeneratedContent, pieces
 from setup_manager.rehearsal.loopback import LoopbackHub
 from setup_manager.units import GIB, MIB, parse_size

@@ -23,9 +23,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from setup_manager.catalog.artifact import Artifact
 from setup_manager.download.engine import Downloader, Ports
-from setup_manager.download.job import DownloadOptions, FileJob, Origin
+from setup_manager.download.job import DownloadOptions, FileJob
 from setup_manager.download.journal import replay
 from setup_manager.library.layout import PlainFolderLayout
+from setup_manager.net.origin import Origin
 from setup_manager.rehearsal.loopback import LoopbackHub
 from setup_manager.units import KIB
 from tests.download.power_loss import Operation, Recorder, State, states

@@ -26,8 +26,9 @@ from scripts.make_leftovers import (
 from setup_manager.catalog.artifact import Artifact
 from setup_manager.download.chunks import chunk_size
 from setup_manager.download.engine import Downloader
-from setup_manager.download.job import FileJob, Origin
+from setup_manager.download.job import FileJob
 from setup_manager.library.layout import PlainFolderLayout
+from setup_manager.net import Origin
 from setup_manager.recover.adopt import Outcome, TakeOver
 from setup_manager.recover.content import BLOCK_BYTES, LeftoverContent
 from setup_manager.recover.find import find_leftovers

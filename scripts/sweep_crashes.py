@@ -33,11 +33,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from setup_manager.catalog.artifact import Artifact
 from setup_manager.download.engine import Downloader, Ports
-from setup_manager.download.job import DownloadOptions, FileJob, Origin
+from setup_manager.download.job import DownloadOptions, FileJob
 from setup_manager.download.journal import replay
 from setup_manager.fs.disk import OsDisk
 from setup_manager.library.layout import HubCacheLayout
 from setup_manager.net.options import NetworkOptions
+from setup_manager.net.origin import Origin
 from setup_manager.rehearsal.loopback import LoopbackHub
 from setup_manager.units import KIB
 

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
         DownloadOptions,
         FileJob,
         FilePlaces,
-        Origin,
         VerifiedFile,
     )
     from setup_manager.download.plan import DownloadPlan
@@ -32,7 +31,6 @@ __all__ = [
     "FilePlaces",
     "Kind",
     "NoRangesError",
-    "Origin",
     "RangeReader",
     "VerifiedFile",
 ]
@@ -43,7 +41,7 @@ if not TYPE_CHECKING:
         engine="Downloader",
         events="DownloadEvent Kind",
         installed="FileCheck",
-        job="DownloadOptions FileJob FilePlaces Origin VerifiedFile",
+        job="DownloadOptions FileJob FilePlaces VerifiedFile",
         plan="DownloadPlan",
         reader="NoRangesError RangeReader",
     )

@@ -20,7 +20,6 @@ from setup_manager.download.job import (
     FileJob,
     FilePlaces,
     Layout,
-    Origin,
     VerifiedFile,
 )
 from setup_manager.download.pace import RateLimit
@@ -29,7 +28,7 @@ from setup_manager.download.reader import RangeReader
 from setup_manager.download.store import read_state
 from setup_manager.download.transfer import Surroundings
 from setup_manager.fs import Disk, FileLock, LockedError, OsDisk
-from setup_manager.net import HttpTransport, NetworkOptions, NoTransport, Transport
+from setup_manager.net import NetworkOptions, Origin, Transport
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +40,7 @@ class Ports:
         disk: Where bytes are written.
     """
 
-    transport: Callable[[NetworkOptions], Transport] = HttpTransport
+    transport: Callable[[NetworkOptions], Transport] = NetworkOptions.connect
     disk: Callable[[], Disk] = OsDisk
 
 
@@ -110,7 +109,7 @@ class Downloader:
         around = Surroundings(
             self.options, self.cancel, RateLimit(self.options.rate_bytes_per_second)
         )
-        with self._transport() as transport:
+        with self.ports.transport(self.network) as transport:
             return tuple(
                 FileFetch(
                     file, self.layout, around, self.observer, transport, self.ports.disk()
@@ -225,7 +224,7 @@ class Downloader:
     @contextmanager
     def reader(self, origins: Sequence[Origin]) -> Iterator[RangeReader]:
         """Read parts of files without fetching them whole."""
-        with self._transport() as transport:
+        with self.ports.transport(self.network) as transport:
             yield RangeReader(origins, transport, self.options)
 
     def _places(self, artifact: Artifact) -> FilePlaces:
@@ -235,15 +234,6 @@ class Downloader:
     def _plan_file(self, job: FileJob) -> FilePlan:
         places = self._places(job.artifact)
         return plan_file(job, places, read_state(job.artifact, places), self.options)
-
-    @contextmanager
-    def _transport(self) -> Iterator[Transport]:
-        make = NoTransport if self.options.offline else self.ports.transport
-        transport = make(self.network)
-        try:
-            yield transport
-        finally:
-            transport.close()
 
     @contextmanager
     def _locked(self, artifact: Artifact, places: FilePlaces) -> Iterator[None]:

@@ -15,7 +15,7 @@ from setup_manager.download.assembly import Assembly
 from setup_manager.download.board import Board
 from setup_manager.download.chunks import Coverage
 from setup_manager.download.events import DownloadEvent, Kind, Meter, Observer, timestamp
-from setup_manager.download.failures import busy, disk_failure, interrupted, source_failure
+from setup_manager.download.failures import busy, disk_failure, interrupted
 from setup_manager.download.hashing import hash_whole
 from setup_manager.download.installed import read_checks, write_checks
 from setup_manager.download.job import Layout, VerifiedFile
@@ -110,8 +110,7 @@ class FileFetch:
         except Cancelled:
             raise self._interrupted() from None
         except OutOfSourcesError as error:
-            kept = self._kept_bytes
-            raise source_failure(error.fault, self._artifact, error.facts, kept) from None
+            raise error.source.failure(error.facts, self._kept_bytes) from None
         except OSError as error:
             path = Path(error.filename) if error.filename else self._places.partial
             raise disk_failure(error, path, self._kept_bytes, self._artifact.size_bytes) from error

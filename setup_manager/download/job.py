@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Protocol
 
 from setup_manager.catalog import Artifact
+from setup_manager.gguf import WrongStart
+from setup_manager.net import Origin
 from setup_manager.units import KIB, MIB
 
 
@@ -49,25 +51,6 @@ class Layout(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
-    """A hub or a mirror of one.
-
-    Attributes:
-        endpoint: Base URL, e.g. ``"https://huggingface.co"``.
-        token: Bearer token for exactly this scheme, host and port, or None.
-        file_url: Where the file is asked for, on a server that is no hub; None for the hub's form.
-    """
-
-    endpoint: str
-    token: str | None = None
-    file_url: str | None = None
-
-    def __repr__(self) -> str:
-        """Show the endpoint only: a token must never reach a log."""
-        return f"Origin({self.endpoint!r})"
-
-
-@dataclass(frozen=True, slots=True)
 class FileJob:
     """One file to fetch.
 
@@ -80,7 +63,7 @@ class FileJob:
 
     artifact: Artifact
     origins: tuple[Origin, ...]
-    check_prefix: Callable[[bytes], str | None] | None = None
+    check_prefix: Callable[[bytes], WrongStart | None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +89,6 @@ class DownloadOptions:
         checks_dir: Where check values of installed files are kept, or None for nowhere.
         polite: Low I/O and CPU priority.
         reserve_bytes: Disk space that must remain free.
-        offline: No socket at all; only what is here already counts.
     """
 
     connections: int | None = None
@@ -127,7 +109,6 @@ class DownloadOptions:
     checks_dir: Path | None = None
     polite: bool = False
     reserve_bytes: int = 64 * MIB
-    offline: bool = False
 
 
 @dataclass(frozen=True, slots=True)

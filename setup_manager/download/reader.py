@@ -6,11 +6,10 @@ import time
 from collections.abc import Sequence
 
 from setup_manager.catalog import Artifact
-from setup_manager.download.failures import source_failure
-from setup_manager.download.job import DownloadOptions, Origin
-from setup_manager.download.sources import Source, SourceError, backoff
+from setup_manager.download.job import DownloadOptions
+from setup_manager.download.sources import Source, backoff
 from setup_manager.errors import DownloadFailedError
-from setup_manager.net import Fault, Transport, TransportError
+from setup_manager.net import Action, Fault, Origin, RequestError, Transport, Verdict
 
 _ATTEMPTS = 5
 _LONGEST_PAUSE_SECONDS = 4.0
@@ -53,19 +52,14 @@ class RangeReader:
             SetupError: If no origin gives them; the download's own error for the reason.
         """
         sources = self._sources_of(artifact)
-        fault, facts = Fault.NETWORK, list[str]()
+        facts = list[str]()
         for attempt in range(1, _ATTEMPTS + 1):
             for source in (source for source in sources if source.dropped is None):
                 try:
                     return self._read(source, start, length)
-                except SourceError as problem:
-                    fault = problem.verdict.fault or fault
+                except RequestError as problem:
+                    source.take_failure(problem.verdict)
                     facts.append(f"{source.name}: {problem}")
-                except TransportError as problem:
-                    fault = problem.fault
-                    facts.append(f"{source.name}: {problem}")
-                    if problem.final:
-                        source.drop(problem.reason, problem.fault)
             if all(source.dropped is not None for source in sources):
                 break
             time.sleep(min(backoff(attempt, self._options), _LONGEST_PAUSE_SECONDS))
@@ -76,7 +70,7 @@ class RangeReader:
                 context=list(dict.fromkeys(facts)),
                 hint="Use another --mirror: this one serves whole files only.",
             )
-        raise source_failure(fault, artifact, list(dict.fromkeys(facts)), kept_bytes=0)
+        raise sources[0].failure(list(dict.fromkeys(facts)), kept_bytes=0)
 
     def _sources_of(self, artifact: Artifact) -> list[Source]:
         if artifact not in self._sources:
@@ -90,7 +84,7 @@ class RangeReader:
         if skip > _MOST_SKIPPED_BYTES:
             stream.abort()
             stream.close()
-            raise TransportError("it serves no ranges", Fault.SERVER, final=True)
+            raise RequestError(Verdict(Action.DROP, "it serves no ranges", Fault.SERVER))
         data = bytearray(skip + length)
         view = memoryview(data)
         at = 0
@@ -98,7 +92,7 @@ class RangeReader:
             while at < len(data):
                 count = stream.read_into(view[at:])
                 if count == 0:
-                    raise TransportError("the answer ended too early")
+                    raise RequestError(Verdict(Action.RETRY, "the answer ended too early"))
                 at += count
         finally:
             stream.close()

@@ -24,10 +24,9 @@ from setup_manager.download import (
     DownloadOptions,
     FileJob,
     FilePlaces,
-    Origin,
 )
 from setup_manager.errors import DownloadFailedError, RuntimeMissingError
-from setup_manager.net import HttpTransport, NetworkOptions, Stream, TransportError
+from setup_manager.net import NetworkOptions, Origin, RequestError, Stream
 from setup_manager.runtimes.base import RuntimeStatus
 from setup_manager.runtimes.llama_cpp import PROGRAM, inspect
 from setup_manager.runtimes.releases import (
@@ -203,14 +202,12 @@ def fetch_releases(network: NetworkOptions, url: str = RELEASES_URL) -> tuple[Re
     Raises:
         DownloadFailedError: If it cannot be had.
     """
-    transport = HttpTransport(network)
     try:
-        stream = transport.request("GET", url, {"Accept": "application/vnd.github+json"})
-        text = _text_of(stream)
-    except TransportError as error:
+        with network.connect() as transport:
+            stream = transport.request("GET", url, {"Accept": "application/vnd.github+json"})
+            text = _text_of(stream)
+    except RequestError as error:
         raise _no_list(url, str(error)) from error
-    finally:
-        transport.close()
     if stream.status != 200:
         raise _no_list(url, f"HTTP {stream.status}: {text[:200]}")
     try:

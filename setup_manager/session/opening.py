@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from setup_manager.download import DownloadOptions
 from setup_manager.library import Host, Place
-from setup_manager.net import NetworkOptions, find_token, is_offline
+from setup_manager.net import HubAccess, NetworkOptions
 from setup_manager.runtimes.releases import RELEASES_URL
 from setup_manager.session.events import Observer
-from setup_manager.session.session import DEFAULT_ENDPOINT, HubAccess, Session
+from setup_manager.session.session import Session
 
 
 def open_session(
@@ -33,8 +32,7 @@ def open_session(
         models_dir: A plain folder for models instead of the hub cache.
         catalog_path: Another catalogue than the package's.
         mirrors: Base URLs of other hubs with the same files.
-        downloading: How a download behaves; where it keeps its checks and whether it is offline
-            is filled in here.
+        downloading: How a download behaves; where it keeps its checks is filled in here.
         recovering: Whether downloads look for what other tools left.
         observer: Who is told how the work goes.
         cancel: Set when the work is to stop.
@@ -45,22 +43,15 @@ def open_session(
     """
     environment = host.environment
     paths = host.paths(models_dir)
-    offline = is_offline(environment)
     return Session(
         paths,
         environment=environment,
         home=host.home,
-        hub=HubAccess(
-            endpoint=_endpoint(environment),
-            token=find_token(environment, host.resolver.hub_home()),
-            mirrors=tuple(mirror.rstrip("/") for mirror in mirrors),
-            offline=offline,
-        ),
+        hub=HubAccess.from_environment(environment, host.resolver.hub_home(), mirrors),
         network=NetworkOptions.from_environment(environment),
         downloading=replace(
             downloading or DownloadOptions(),
             checks_dir=paths.state.path / "checks",
-            offline=offline,
         ),
         catalog_path=catalog_path,
         recovering=recovering,
@@ -69,7 +60,3 @@ def open_session(
         observer=observer,
         cancel=cancel,
     )
-
-
-def _endpoint(environment: Mapping[str, str]) -> str:
-    return environment.get("HF_ENDPOINT", "").strip().rstrip("/") or DEFAULT_ENDPOINT

@@ -249,13 +249,8 @@ class Subject:
         return replace(model, variant=self._selection.variant.key) if self._selection else model
 
     def _resolve(self, reference: RepositoryReference | FileReference, wanted: Wanted) -> Model:
-        from setup_manager.net import resolve_repository_model
-
-        return resolve_repository_model(
-            reference,
-            self._session.metadata,
-            with_projector=wanted.projector,
-            with_drafter=wanted.drafter,
+        return self._session.metadata.model(
+            reference, with_projector=wanted.projector, with_drafter=wanted.drafter
         )
 
 

@@ -12,10 +12,11 @@ from pathlib import Path
 from setup_manager.catalog.artifact import Artifact
 from setup_manager.download.engine import Downloader, Ports
 from setup_manager.download.events import DownloadEvent, Kind
-from setup_manager.download.job import DownloadOptions, FileJob, FilePlaces, Origin, VerifiedFile
+from setup_manager.download.job import DownloadOptions, FileJob, FilePlaces, VerifiedFile
 from setup_manager.download.journal import replay
 from setup_manager.library.layout import HubCacheLayout
 from setup_manager.net.options import NetworkOptions
+from setup_manager.net.origin import Origin
 from setup_manager.rehearsal.exchange import Exchange
 from setup_manager.rehearsal.exchange import Kind as RequestKind
 from setup_manager.rehearsal.loopback import LoopbackHub

@@ -278,12 +278,12 @@ def test_offsets_over_4_gib_are_right(tmp_path: Path) -> None:
 
     from setup_manager.download.board import Board
     from setup_manager.download.chunks import Coverage, Span, grid
-    from setup_manager.download.job import Origin
     from setup_manager.download.pace import RateLimit
     from setup_manager.download.sources import Source
     from setup_manager.download.store import PartialFile
     from setup_manager.download.transfer import Surroundings, Transfer
     from setup_manager.library.layout import HubCacheLayout
+    from setup_manager.net.origin import Origin
     from setup_manager.net.transport import HttpTransport
     from setup_manager.rehearsal.content import GeneratedContent
     from setup_manager.rehearsal.loopback import LoopbackHub

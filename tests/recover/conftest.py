@@ -12,8 +12,9 @@ import pytest
 from scripts.make_leftovers import FILE, REPOSITORY
 from setup_manager.catalog.artifact import Artifact
 from setup_manager.download.engine import Downloader
-from setup_manager.download.job import DownloadOptions, FileJob, Origin, VerifiedFile
+from setup_manager.download.job import DownloadOptions, FileJob, VerifiedFile
 from setup_manager.library.layout import PlainFolderLayout
+from setup_manager.net import Origin
 from setup_manager.recover.adopt import Outcome, TakeOver
 from setup_manager.recover.find import WalkLimits, find_leftovers
 from setup_manager.recover.offer import Offer, found_for

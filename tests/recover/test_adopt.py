@@ -13,7 +13,7 @@ import pytest
 from scripts.make_leftovers import FILE, REPOSITORY
 from setup_manager.catalog.artifact import Artifact
 from setup_manager.download.engine import Downloader
-from setup_manager.download.job import DownloadOptions, FileJob, Origin
+from setup_manager.download.job import DownloadOptions, FileJob
 from setup_manager.errors import (
     AccessDeniedError,
     BusyError,
@@ -23,6 +23,7 @@ from setup_manager.errors import (
 )
 from setup_manager.fs import FileLock
 from setup_manager.library.layout import HubCacheLayout, PlainFolderLayout
+from setup_manager.net import NetworkOptions, Origin
 from setup_manager.recover.adopt import TakeOver
 from setup_manager.recover.find import find_leftovers
 from setup_manager.recover.offer import found_for
@@ -286,7 +287,7 @@ def test_without_a_network_whole_files_can_be_taken_over_and_parts_cannot(
     model: Path, folder: Path, bench: Bench
 ) -> None:
     (folder / f"{FILE}.part").write_bytes(model.read_bytes()[: 20 * MIB])
-    downloader = replace(bench.downloader, options=replace(bench.options, offline=True))
+    downloader = replace(bench.downloader, network=NetworkOptions(offline=True))
     with downloader.reader([Origin(bench.hub.endpoint)]) as reader:
         take = TakeOver(downloader, reader)
         with pytest.raises(DownloadFailedError):

@@ -20,7 +20,8 @@ TAKER = """
 import sys
 from pathlib import Path
 from setup_manager.catalog.artifact import Artifact
-from setup_manager.download import Downloader, Origin
+from setup_manager.download import Downloader
+from setup_manager.net import Origin
 from setup_manager.library.layout import PlainFolderLayout
 from setup_manager.recover.adopt import TakeOver
 from setup_manager.recover.offer import found_for

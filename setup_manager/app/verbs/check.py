@@ -27,7 +27,7 @@ from setup_manager.machine import (
     Status,
     machine_checks,
 )
-from setup_manager.net import HubReachability, probe_hub
+from setup_manager.net import Hub
 from setup_manager.privacy import mask, mask_document
 from setup_manager.runtimes.base import RuntimeStatus
 from setup_manager.session import Session, Subject
@@ -90,19 +90,14 @@ class CheckResult:
 def check(session: Session) -> CheckResult:
     """Look at this machine; hub, runtimes and probes are asked side by side."""
     with ThreadPoolExecutor(2) as pool:
-        hub = pool.submit(
-            probe_hub,
-            session.hub.endpoint,
-            offline=session.hub.offline,
-            ca_bundle=session.network.ca_bundle,
-        )
+        hub = pool.submit(_hub_checks, Hub(session.hub, session.network))
         runtimes = pool.submit(find_runtimes, session)
         machine = session.machine
         found = runtimes.result()
         checks = (
             *machine_checks(machine),
             *runtime_checks(found),
-            *_hub_checks(hub.result()),
+            *hub.result(),
         )
     return CheckResult(machine, found, checks, session.private_words)
 
@@ -152,23 +147,27 @@ def runtime_checks(statuses: Sequence[RuntimeStatus]) -> Iterator[Check]:
         )
 
 
-def _hub_checks(hub: HubReachability) -> Iterator[Check]:
-    if hub.reachable:
-        detail = f"{hub.endpoint} answers in {1000 * hub.seconds:.0f} ms"
-        yield Check("hub", Status.OK, detail, group="network")
-    else:
-        detail = f"{hub.endpoint} cannot be used: {hub.problem}"
-        yield Check("hub", Status.WARN, detail, hub.hint, "network")
-    skew = hub.clock_skew_seconds
-    if skew is not None and abs(skew) > _CLOCK_SKEW_SECONDS:
-        yield Check(
-            "clock",
-            Status.WARN,
-            f"this clock is {abs(skew) / 60:.0f} minutes {'ahead of' if skew > 0 else 'behind'} "
-            "the hub's",
-            "Set the clock: signed addresses and certificates depend on it.",
-            "network",
-        )
+def _hub_checks(hub: Hub) -> tuple[Check, ...]:
+    try:
+        pulse = hub.probe()
+    except SetupError as error:
+        problem = f"{error.message.rstrip('.')} ({'; '.join(error.context)})"
+        detail = f"{hub.endpoint} cannot be used: {problem}"
+        return (Check("hub", Status.WARN, detail, error.hint, "network"),)
+    detail = f"{hub.endpoint} answers in {1000 * pulse.seconds:.0f} ms"
+    answers = Check("hub", Status.OK, detail, group="network")
+    skew = pulse.clock_skew_seconds
+    if skew is None or abs(skew) <= _CLOCK_SKEW_SECONDS:
+        return (answers,)
+    clock = Check(
+        "clock",
+        Status.WARN,
+        f"this clock is {abs(skew) / 60:.0f} minutes {'ahead of' if skew > 0 else 'behind'} "
+        "the hub's",
+        "Set the clock: signed addresses and certificates depend on it.",
+        "network",
+    )
+    return (answers, clock)
 
 
 def check_model(

@@ -216,11 +216,10 @@ def _resolver(session: Session) -> Callable[[CatalogFile], Artifact | None]:
 
 def _ask_hub(session: Session, file: CatalogFile) -> Artifact | None:
     from setup_manager.catalog import FileReference
-    from setup_manager.net import resolve_repository_model
 
     reference = FileReference(file.repository, file.path, "main")
     try:
-        weights = resolve_repository_model(reference, session.metadata).weights
+        weights = session.metadata.model(reference).weights
     except SetupError:
         return None
     return next((artifact for artifact in weights if artifact.path == file.path), None)
