@@ -80,7 +80,7 @@ class Downloader:
         files = tuple(self._plan_file(job) for job in jobs)
         folder = _existing(files[0].places.root if files else Path())
         store = _existing(copied_to) if copied_to is not None else folder
-        apart = store.stat().st_dev != folder.stat().st_dev
+        apart = not files or store.stat().st_dev != folder.stat().st_dev
         return DownloadPlan(
             files,
             _room(folder),

@@ -26,6 +26,7 @@ from setup_manager.download import (
     FilePlaces,
 )
 from setup_manager.errors import DownloadFailedError, RuntimeMissingError
+from setup_manager.fs import FileLock
 from setup_manager.net import NetworkOptions, Origin, RequestError, Stream
 from setup_manager.runtimes.base import RuntimeStatus
 from setup_manager.runtimes.llama_cpp import PROGRAM, inspect
@@ -111,6 +112,11 @@ class LlamaBuilds:
         """Where archives lie while they come."""
         return AssetLayout(self.root / ".archives")
 
+    @property
+    def lock(self) -> Path:
+        """What whoever unpacks or removes a build holds."""
+        return self.root.with_name(f"{self.root.name}.lock")
+
     def installed(self) -> tuple[InstalledBuild, ...]:
         """List the builds, the current one first, then the newest."""
         current = self._current()
@@ -136,20 +142,21 @@ class LlamaBuilds:
             UnsafeArchiveError: If an archive is not safe to unpack.
             RuntimeMissingError: If what comes out does not run here or cannot run Gemma 4.
         """
-        unfinished = self.root / f"{_UNFINISHED}{name}-{os.getpid()}"
-        try:
-            for archive in archives:
-                unpack(archive, unfinished)
-            status = _checked(name, unfinished)
-            final = self.root / name
-            if final.exists():
-                _discard(final)
-            unfinished.rename(final)
-        finally:
-            shutil.rmtree(unfinished, ignore_errors=True)
-        self._set_current(name)
-        program = final / Path(status.path).relative_to(unfinished)
-        return InstalledBuild(name, program, current=True), status
+        with FileLock(self.lock):
+            unfinished = self.root / f"{_UNFINISHED}{name}-{os.getpid()}"
+            try:
+                for archive in archives:
+                    unpack(archive, unfinished)
+                status = _checked(name, unfinished)
+                final = self.root / name
+                if final.exists():
+                    _discard(final)
+                unfinished.rename(final)
+            finally:
+                shutil.rmtree(unfinished, ignore_errors=True)
+            self._set_current(name)
+            program = final / Path(status.path).relative_to(unfinished)
+            return InstalledBuild(name, program, current=True), status
 
     def remove(self, name: str) -> bool:
         """Take a build out; the newest other one becomes the current one.
@@ -157,17 +164,18 @@ class LlamaBuilds:
         Returns:
             Whether it was there.
         """
-        if name not in {folder.name for folder in self._folders()}:
-            return False
-        _discard(self.root / name)
-        left = self.installed()
-        if left:
-            self._set_current(left[0].name)
-        else:
-            (self.root / _CURRENT).unlink(missing_ok=True)
-            with contextlib.suppress(OSError):
-                self.root.rmdir()
-        return True
+        with FileLock(self.lock):
+            if name not in {folder.name for folder in self._folders()}:
+                return False
+            _discard(self.root / name)
+            left = self.installed()
+            if left:
+                self._set_current(left[0].name)
+            else:
+                (self.root / _CURRENT).unlink(missing_ok=True)
+                with contextlib.suppress(OSError):
+                    self.root.rmdir()
+            return True
 
     def leftovers(self) -> tuple[Path, ...]:
         """List what an interrupted installation or removal left."""

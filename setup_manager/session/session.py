@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from setup_manager.catalog import Catalog, load_catalog
-from setup_manager.library import Inventory, Measurements, Paths
+from setup_manager.library import History, Inventory, Measurements, Paths
 from setup_manager.runtimes.presets import Presets
 from setup_manager.runtimes.releases import RELEASES_URL
 from setup_manager.session.events import Observer, Silence
@@ -38,6 +38,7 @@ class Session:
         catalog_path: Another catalogue than the package's.
         private_words: Names of the user and the machine, masked in what is shared.
         releases_url: Where the releases of llama.cpp are listed.
+        program: How this program is called, for commands that are shown to be typed.
         recovering: Whether downloads look for what other tools left.
         observer: Who is told how the work goes.
         cancel: Set when the work is to stop.
@@ -56,6 +57,7 @@ class Session:
         recovering: bool = True,
         private_words: tuple[str, ...] = (),
         releases_url: str = RELEASES_URL,
+        program: str = "gemma-setup",
         observer: Observer | None = None,
         cancel: threading.Event | None = None,
     ) -> None:
@@ -68,6 +70,7 @@ class Session:
         self.recovering = recovering
         self.private_words = private_words
         self.releases_url = releases_url
+        self.program = program
         self.observer: Observer = observer or Silence()
         self.cancel = cancel or threading.Event()
         self._catalog_path = catalog_path
@@ -85,6 +88,11 @@ class Session:
     def inventory(self) -> Inventory:
         """What this tool put where."""
         return Inventory(self.paths.state.path / "inventory")
+
+    @property
+    def history(self) -> History:
+        """What is remembered of earlier downloads and tests, for the report."""
+        return History(self.paths.state.path / "history")
 
     @cached_property
     def measurements(self) -> Measurements:

@@ -459,7 +459,7 @@ def test_a_terminal_whose_window_is_closed_ends_in_130(
         argv = at_hub.argv("download", VARIANT)
         os.execve(argv[0], argv, {**at_hub.environment, "TERM": "xterm"})
     shown = b""
-    while b"to fetch" not in shown:
+    while b"to download" not in shown:
         shown += os.read(window, 4096)
     time.sleep(0.7)  # some of it has come
     os.close(window)  # the kernel sends SIGHUP; whatever is written from now on fails with EIO
