@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from setup_manager.download.options import DownloadOptions
+from setup_manager.download.job import DownloadOptions
 from setup_manager.library.paths import resolve_paths
 from setup_manager.net.options import NetworkOptions
 from setup_manager.net.origin import HubAccess

@@ -16,11 +16,10 @@ from setup_manager.app.planning import Launch, settings_for
 from setup_manager.app.record import recorded
 from setup_manager.app.requests import Files, IntoOllama, RankedRun
 from setup_manager.app.stages import StageResult, Stages, with_skipped
-from setup_manager.app.transfer import check_disk, plan_transfer
+from setup_manager.app.transfer import plan_transfer
 from setup_manager.app.verbs import check, download, recommend, register, runtime, smoke
 from setup_manager.app.verbs.runtime import ChosenRuntime, choose_runtime, find_runtimes
 from setup_manager.app.verbs.serve import StartCommands
-from setup_manager.download import DownloadPlan
 from setup_manager.errors import (
     InsufficientMemoryError,
     InterruptedByUserError,
@@ -269,7 +268,7 @@ def _plan(
         made = _make_plan(session, request, subject, chosen)
         stage.end(made)
         _refuse_unfit(session, made)
-        _check_disks(session, made.download.files)
+        made.download.files.check_room()
     return made
 
 
@@ -278,10 +277,11 @@ def _make_plan(session: Session, request: Request, subject: Subject, chosen: Cho
     machine, model = session.machine, subject.model
     settings = settings_for(subject, request, machine, chosen.name)
     copied = register.copied_bytes(session, model, chosen.status, request)
+    store = register.ollama_store(session) if copied else None
     if _pulled(request, chosen):
-        files = DownloadPlan((), extra_bytes=copied)
+        files = session.downloader.plan((), copied_bytes=copied, copied_to=store)
     else:
-        files = plan_transfer(session, model, copied_bytes=copied)
+        files = plan_transfer(session, model, copied_bytes=copied, copied_to=store)
     made = Plan(request, subject, chosen, settings, download.Plan(model, files))
     if subject.variant is None:
         return made
@@ -298,19 +298,6 @@ def _pulled(way: IntoOllama, chosen: ChosenRuntime) -> bool:
     return way.pull and chosen.name == "ollama"
 
 
-def _check_disks(session: Session, planned: DownloadPlan) -> None:
-    """Refuse a plan without room for the files, or for copies in a store on another disk.
-
-    Raises:
-        InsufficientDiskError: With what is needed and what is free, and where.
-    """
-    if register.shares_disk(session):
-        check_disk(session, planned)
-    else:
-        check_disk(session, replace(planned, extra_bytes=0))
-        register.check_store(session, planned.extra_bytes)
-
-
 def _download(session: Session, stages: Stages, plan: Plan) -> InstalledModel:
     planned = plan.download
     with stages.stage("download") as stage:
@@ -318,8 +305,6 @@ def _download(session: Session, stages: Stages, plan: Plan) -> InstalledModel:
             stage.end(skipped=True)
             known = session.inventory.find(planned.model.name)
             return known or session.inventory.record_start(planned.model, {})
-        if not register.shares_disk(session):
-            planned = replace(planned, files=replace(planned.files, extra_bytes=0))
         result = download.carry_out(session, planned)
         stage.end(result, skipped=result.fetched_bytes == 0)
     return result.installed
