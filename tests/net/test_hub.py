@@ -24,6 +24,7 @@ from setup_manager.net.origin import HubAccess
 from setup_manager.rehearsal import faults as f
 from setup_manager.rehearsal.exchange import Fault
 from setup_manager.rehearsal.loopback import Access, LoopbackHub
+from tests.support.waiting import let_pass
 
 StartHub = Callable[..., LoopbackHub]
 REPO = "org/model"
