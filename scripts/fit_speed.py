@@ -31,7 +31,7 @@ from setup_manager.catalog.select import weight_files
 from setup_manager.catalog.variant import Architecture
 from setup_manager.fit.recommend import weights_of
 from setup_manager.fit.settings import Settings
-from setup_manager.fit.speed import cpu_family, gpu_family, speed
+from setup_manager.fit.speed import cpu_family, gpu_family, predict_speed
 from setup_manager.fit.speed_constants import FITTED, CpuRates, GpuRates, SpeedModel
 from setup_manager.fit.weights import WeightsFacts, estimated_weights
 from setup_manager.machine.facts import (
@@ -87,7 +87,7 @@ class Row:
     def predict(self, model: SpeedModel) -> float:
         """Give the central prediction."""
         settings = Settings(context=max(4096, min(self.depth, self.architecture.context_length)))
-        return speed(
+        return predict_speed(
             self.architecture, self.weights, settings, self.machine, depth=self.depth, model=model
         ).tokens_per_second
 
@@ -133,7 +133,7 @@ def _machine(entry: dict[str, Any]) -> Machine:
         arch="arm64" if "neon" in entry.get("features", ()) else "x86_64",
         cpu=Processor("", cores, cores, float(cores), frozenset(entry.get("features", ("avx2",)))),
         memory=Memory(max(memory, 128 * GIB), None, 128 * GIB, "published"),
-        bandwidth=Bandwidth(bandwidth if not gpus else 50e9, Basis.VENDOR),
+        memory_bandwidth_bytes_per_second=Bandwidth(bandwidth if not gpus else 50e9, Basis.VENDOR),
         gpus=gpus,
     )
 

@@ -28,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from scripts.full_size_gguf import architecture_of, write_full_size
 from setup_manager.fit.memory import memory_use
 from setup_manager.fit.settings import Settings
-from setup_manager.fit.speed import speed
+from setup_manager.fit.speed import predict_speed
 from setup_manager.fit.weights import estimated_weights
 from setup_manager.machine.facts import Machine
 from setup_manager.machine.probe.machine import read_machine
@@ -158,7 +158,7 @@ def measure(
         watch, timings, load_seconds = run(binary, model, settings)
     finally:
         model.unlink(missing_ok=True)
-    rate = speed(architecture, weights, settings, machine, depth=_PROMPT_TOKENS)
+    rate = predict_speed(architecture, weights, settings, machine, depth=_PROMPT_TOKENS)
     return Outcome(
         variant=variant,
         quantization=QUANTIZATIONS[variant],

@@ -1,4 +1,4 @@
-"""Every command of the README is run, as printed."""
+"""Commands and examples of the README, the tutorial and the scripting guide are run as printed."""
 
 import json
 import re
@@ -19,6 +19,9 @@ from tests.cli.runner import Program, program_at
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
+TUTORIAL = (ROOT / "docs/tutorial.md").read_text("utf-8")
+SCRIPTING = (ROOT / "docs/guides/scripting.md").read_text("utf-8")
+FOLLOWED = README + TUTORIAL + SCRIPTING
 
 # What ends otherwise than well here, and why: there is no internet, no Ollama, and no projector of
 # the tiny model that stands in for every variant.
@@ -30,15 +33,16 @@ EXPECTED = {
 # A server that runs until it is stopped (tested with install), and another system's shell.
 NOT_HERE = {
     "gemma-setup serve e4b",
+    "gemma-setup serve e4b --port 8080",
     "gemma-setup completion powershell | Out-String | Invoke-Expression",
 }
 
 
 def commands() -> list[str]:
-    """Every gemma-setup command line in the README's fences and inline code, once."""
-    fenced = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
+    """Every gemma-setup command line in fences and inline code, once."""
+    fenced = re.findall(r"```sh\n(.*?)```", FOLLOWED, re.DOTALL)
     lines = [line.split("  #")[0].strip() for block in fenced for line in block.splitlines()]
-    inline = re.findall(r"`(gemma-setup [^`]*)`", README)
+    inline = re.findall(r"`(gemma-setup [^`\n]*)`", FOLLOWED)
     found = [line for line in [*lines, *inline] if line.startswith("gemma-setup ")]
     # Upper case stands for something to be filled in.
     return list(dict.fromkeys(c for c in found if not re.search(r"\b[A-Z]{4,}\b|…", c)))
@@ -86,7 +90,7 @@ def as_typed(program: Program, command: str) -> subprocess.CompletedProcess[str]
 
 @pytest.mark.real_runtime
 @pytest.mark.parametrize("command", [c for c in commands() if c not in NOT_HERE])
-def test_a_command_of_the_readme_works_as_printed(stand_in: Program, command: str) -> None:
+def test_a_command_works_as_printed(stand_in: Program, command: str) -> None:
     verb = command.split()[1]
     if verb == "remove":
         command = command.replace("remove", "remove --dry-run")  # others still need the model
@@ -97,19 +101,12 @@ def test_a_command_of_the_readme_works_as_printed(stand_in: Program, command: st
     assert "Traceback" not in finished.stderr
 
 
-def test_the_readme_names_every_command() -> None:
-    assert [name for name in SUMMARIES if f"gemma-setup {name}" not in README] == []
-
-
-def test_the_files_that_the_readme_names_are_there() -> None:
-    named = re.findall(r"`((?:scripts|tests|setup_manager)/[\w./-]+)`", README)
-    named += re.findall(r"\]\((scripts/[\w./-]+)\)", README)
-    assert named
-    assert [name for name in named if not (ROOT / name).exists()] == []
+def test_readme_and_guides_name_every_command() -> None:
+    assert [name for name in SUMMARIES if f"gemma-setup {name}" not in FOLLOWED] == []
 
 
 def test_the_configuration_example_is_one(stand_in: Program, tmp_path: Path) -> None:
-    (example,) = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
+    (example,) = re.findall(r"```toml\n(.*?)```", SCRIPTING, re.DOTALL)
     assert tomllib.loads(example)
     config = tmp_path / "gemma-setup" / "config.toml"
     config.parent.mkdir()
@@ -119,7 +116,7 @@ def test_the_configuration_example_is_one(stand_in: Program, tmp_path: Path) -> 
 
 
 def test_the_python_example_runs(stand_in: Program) -> None:
-    (example,) = re.findall(r"```python\n(from setup_manager.*?)```", README, re.DOTALL)
+    (example,) = re.findall(r"```python\n(from setup_manager.*?)```", SCRIPTING, re.DOTALL)
     finished = subprocess.run(
         [stand_in.argv()[0], "-c", example],
         env=stand_in.environment,
@@ -132,7 +129,7 @@ def test_the_python_example_runs(stand_in: Program) -> None:
 
 @pytest.mark.real_runtime
 def test_the_openai_style_request_works_as_printed(stand_in: Program) -> None:
-    (example,) = re.findall(r"```python\n(import json.*?)```", README, re.DOTALL)
+    (example,) = re.findall(r"```python\n(import json.*?)```", TUTORIAL, re.DOTALL)
     server = stand_in.start("serve", "e4b", "--runtime", "embedded")
     assert server.stderr is not None
     try:

@@ -60,7 +60,7 @@ class Selection:
         )
 
 
-def select(
+def select_files(
     catalog: Catalog,
     reference: VariantReference,
     *,

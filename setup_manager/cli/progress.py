@@ -16,14 +16,20 @@ from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from setup_manager.cli.result import wrapped
+from setup_manager.cli.render.progress_text import (
+    machine_words,
+    progress_words,
+    short_name,
+    smoke_words,
+    stage_line,
+    trouble_words,
+)
+from setup_manager.cli.render.wrapping import wrapped
 from setup_manager.cli.terminal import StatusLine, Terminal, visible_length
-from setup_manager.download.events import DownloadEvent, Kind
-from setup_manager.smoke.guard import Reading
-from setup_manager.smoke.report import ProcessMemory
-from setup_manager.smoke.request import SmokeEvent
-from setup_manager.units import format_duration, format_memory, format_rate, format_size
-from setup_manager.workflow.events import Observer, Silence, StageEvent, StageStatus
+from setup_manager.download import DownloadEvent, Kind
+from setup_manager.machine import ProcessMemory, Reading
+from setup_manager.session import Observer, Silence, StageEvent, StageStatus
+from setup_manager.smoke import SmokeEvent
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -33,22 +39,7 @@ _READING_SECONDS = 0.5
 """Between two looks at the machine that are shown; the guard looks much more often."""
 _SETTLE_SECONDS = 10.0
 _TOLD = {Kind.RETRY, Kind.WAIT, Kind.DROPPED, Kind.DAMAGED}
-_NARROW, _MEDIUM, _WIDE = 50, 70, 95
-_STAGE_MARKS = {
-    StageStatus.RUNNING: "run",
-    StageStatus.DONE: "ok",
-    StageStatus.SKIPPED: "skip",
-    StageStatus.FAILED: "fail",
-}
-_SMOKE_WORDS = {
-    "load": "loading the model",
-    "warm-up": "warming up",
-    "question": "asking a question",
-    "measure": "measuring its speed",
-    "long": "measuring how it holds out",
-    "drafter": "measuring with the drafter",
-    "cpu": "trying once more on the CPU alone",
-}
+_WIDE = 95
 
 
 def choose_display(
@@ -80,7 +71,10 @@ class JsonDisplay:
 
     def stage(self, event: StageEvent) -> None:
         """Print a stage event."""
-        self._print("stage", asdict(event))
+        from setup_manager.cli.render.stage_text import stage_text
+
+        document = {"stage": event.stage, "status": event.status, "detail": stage_text(event)}
+        self._print("stage", {**document, "seconds": event.seconds})
 
     def download(self, event: DownloadEvent) -> None:
         """Print a download event, as it is."""
@@ -317,67 +311,3 @@ class SteadyTime:
         self._end += (target - self._end) * (1 - math.exp((self._updated - now) / settle))
         self._updated = now
         return max(0.0, self._end - now)
-
-
-def stage_line(terminal: Terminal, event: StageEvent) -> str:
-    """Print a stage: its mark, name and detail, and its time where that fits on the line."""
-    mark = terminal.mark(_STAGE_MARKS[event.status])
-    line = f"{mark} {event.stage:<10} {event.detail}".rstrip()
-    seconds = f" ({format_duration(event.seconds)})" if event.seconds >= 1 else ""
-    if visible_length(line) + len(seconds) > terminal.columns - 1:
-        return line
-    return line + terminal.styled(seconds, "dim") if seconds else line
-
-
-def trouble_words(event: DownloadEvent) -> str:
-    """Say what went wrong on the line, and that nothing is lost by it."""
-    if event.event is Kind.RETRY:
-        return f"{event.message}; going on from {format_size(event.bytes)}"
-    return event.message
-
-
-def smoke_words(event: SmokeEvent) -> str:
-    """Say what a smoke test is doing; how much of the model is loaded, where that is known."""
-    words = [_SMOKE_WORDS.get(event.stage, event.stage)]
-    if event.share is not None:
-        words.append(f"{100 * event.share:.0f} % in memory")
-    elif event.stage != "load" and event.detail:
-        words.append(event.detail)
-    if event.seconds >= 1:
-        words.append(format_duration(event.seconds))
-    return " · ".join(words)
-
-
-def machine_words(reading: Reading) -> str:
-    """Say how much memory is left, and how hot it is where that is known."""
-    words = f"{format_memory(reading.available_bytes)} free"
-    return words if reading.celsius is None else f"{words}, {reading.celsius:.0f} °C"
-
-
-def progress_words(event: DownloadEvent, width: int) -> str:
-    """Say how far a download is, in as many words as a width allows."""
-    size = f"{format_size(event.bytes)}/{format_size(event.total)}"
-    if event.event is Kind.VERIFY:
-        return f"{size} · verifying"
-    words = [size] if width > _NARROW else []
-    words.append(format_rate(event.rate) if event.rate else "waiting")
-    if event.eta is not None:
-        words.append(f"{format_duration(event.eta)} to go" if width > _MEDIUM else eta(event.eta))
-    if event.connections and width > _MEDIUM + 15:
-        words.append(f"{event.connections} connections")
-    return " · ".join(words)
-
-
-def eta(seconds: float) -> str:
-    """Print a time to go as short as can be."""
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes}:{rest:02d}"
-
-
-def short_name(path: str, width: int) -> str:
-    """Shorten a file name in its middle."""
-    name = path.rsplit("/", 1)[-1]
-    if len(name) <= width:
-        return name
-    head = (width - 1) // 2
-    return f"{name[:head]}…{name[len(name) - (width - 1 - head) :]}"

@@ -13,15 +13,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import groupby, islice
 
-from setup_manager.catalog.artifact import Artifact
+from setup_manager.catalog import Artifact
 from setup_manager.download.assembly import Assembly, Watch
 from setup_manager.download.board import Board
 from setup_manager.download.chunks import ADOPTED, FOUND, Coverage, Span, grid, joined_crc
 from setup_manager.download.events import Kind
 from setup_manager.download.failures import wrong_content
 from setup_manager.download.hashing import damaged_spans
-from setup_manager.download.protocol import Fault
 from setup_manager.download.transfer import Notice, Transfer
+from setup_manager.net import Fault
 
 _BATCH = 8
 _DISK_ROUNDS = 2

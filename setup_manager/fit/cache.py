@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from setup_manager.catalog.variant import Architecture
+from setup_manager.catalog import Architecture
 from setup_manager.fit.settings import KvType, Settings
 from setup_manager.fit.tensors import is_global, owns_cache
 

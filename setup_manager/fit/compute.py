@@ -9,7 +9,7 @@ the output when they are larger. The terms were read off the answers of ``llama-
 
 from __future__ import annotations
 
-from setup_manager.catalog.variant import Architecture
+from setup_manager.catalog import Architecture
 from setup_manager.fit.cache import cache_cells
 from setup_manager.fit.settings import Settings
 from setup_manager.units import MIB

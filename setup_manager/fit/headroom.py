@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from setup_manager.fit.placement import usable_gpus
 from setup_manager.fit.results import MemoryUse, Verdict
-from setup_manager.machine.facts import Machine
+from setup_manager.machine import Machine
 from setup_manager.units import GIB, MIB
 
 MOST_BYTES = 4 * GIB

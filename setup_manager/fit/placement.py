@@ -10,13 +10,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from setup_manager.catalog.variant import Architecture
+from setup_manager.catalog import Architecture
 from setup_manager.fit.cache import layers_cache_bytes, owning_layer_bytes
 from setup_manager.fit.compute import gpu_compute_bytes
 from setup_manager.fit.settings import Settings
 from setup_manager.fit.tensors import is_global, owns_cache
 from setup_manager.fit.weights import WeightsFacts
-from setup_manager.machine.facts import Gpu, Machine, Vendor
+from setup_manager.machine import Gpu, Machine, Vendor
 from setup_manager.units import MIB
 
 # llama.cpp, common/fit.cpp: bytes it leaves free on each device.

@@ -20,18 +20,17 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from setup_manager.catalog.artifact import Role
-from setup_manager.catalog.select import weight_files
-from setup_manager.catalog.variant import Catalog, CatalogFile, Variant
+from setup_manager.catalog import Catalog, CatalogFile, Role, Variant, weight_files
 from setup_manager.errors import InsufficientMemoryError, UsageError
 from setup_manager.fit.headroom import Fit, available_bytes, compare, default_headroom
 from setup_manager.fit.memory import memory_use
 from setup_manager.fit.quality import Task, quality
+from setup_manager.fit.quantization import recipe_of
 from setup_manager.fit.results import MemoryUse, Speed, Verdict
 from setup_manager.fit.settings import KvType, Preference, Settings, check_settings
-from setup_manager.fit.speed import Measurement, speed
+from setup_manager.fit.speed import Measurement, predict_speed
 from setup_manager.fit.weights import WeightsFacts, estimated_weights
-from setup_manager.machine.facts import Machine, MemoryUser
+from setup_manager.machine import Machine, MemoryUser
 from setup_manager.units import GB, format_duration, format_memory
 
 # Contexts to choose from when none is asked for, the best first. 32,768 tokens hold a long
@@ -120,7 +119,7 @@ class Recommendation:
     headroom_bytes: int
 
 
-def recommend(
+def rank_choices(
     catalog: Catalog,
     machine: Machine,
     request: Request | None = None,
@@ -226,10 +225,10 @@ class _Situation:
         settings = plan.settings(request)
         use = plan.use(settings)
         fit = compare(use, self.machine, self.headroom)
-        rate = speed(
+        rate = predict_speed(
             variant.architecture, weights, settings, self.machine, measurements=self.measurements
         )
-        points = quality(variant, file.quantization, trained=file.qat, task=request.task)
+        points = quality(variant, recipe_of(file.quantization), request.task)
         longest = plan.longest_context(settings)
         seconds = None
         if request.download_bytes_per_second:

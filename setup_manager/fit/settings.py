@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from setup_manager.catalog.variant import Architecture
+from setup_manager.catalog import Architecture
 from setup_manager.errors import UsageError
 
 

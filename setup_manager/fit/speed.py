@@ -16,7 +16,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from setup_manager.catalog.variant import Architecture
+from setup_manager.catalog import Architecture
 from setup_manager.fit.cache import cache_width, pair_bytes
 from setup_manager.fit.placement import Placement, place
 from setup_manager.fit.results import Speed
@@ -28,7 +28,7 @@ from setup_manager.fit.weights import (
     read_bytes_per_token,
     read_elements_per_token,
 )
-from setup_manager.machine.facts import Basis, Gpu, Machine, Power, Processor, Vendor
+from setup_manager.machine import Basis, Gpu, Machine, Power, Processor, Vendor
 
 # Depth that a speed holds for when none is given: a conversation that has begun.
 USUAL_DEPTH = 2048
@@ -82,7 +82,7 @@ class _Terms:
         return max(self.seconds, key=lambda name: self.seconds[name])
 
 
-def speed(
+def predict_speed(
     architecture: Architecture,
     weights: WeightsFacts,
     settings: Settings,
@@ -167,13 +167,13 @@ class _Token:
         terms.spread = max(terms.spread, rates.spread * guessed)
 
     def _add_cpu(self, terms: _Terms, part: float, layers: Sequence[int]) -> None:
-        cpu, main = self.machine.cpu, self.machine.bandwidth
+        cpu, main = self.machine.cpu, self.machine.memory_bandwidth_bytes_per_second
         rates = self.model.cpu[cpu_family(cpu, self.machine.arch)]
         read = part * read_bytes_per_token(self.architecture, self.weights)
         elements = part * read_elements_per_token(self.architecture)
         efficiency = self.model.cpu_efficiency
         efficiency *= self.model.numa_efficiency if cpu.numa_nodes > 1 else 1.0
-        reading = read / (efficiency * main.bytes_per_second)
+        reading = read / (efficiency * main.value)
         rate = rates.products_per_second * self.model.weights_per_product
         multiplying = elements / (compute_cores(cpu) * rate)
         if multiplying > reading:
@@ -182,10 +182,10 @@ class _Token:
         else:
             split = bool(terms.seconds)
             terms.add("main memory bandwidth" if split else "memory bandwidth", reading)
-            terms.basis = main.basis
+            terms.basis = main.source
         terms.add("latency", self._latency(self.model.cpu_layer_seconds, layers))
-        terms.add("context depth", self._cache_seconds(layers, main.bytes_per_second))
-        guessed = _GUESS_SPREAD if main.basis is Basis.GUESS and reading > multiplying else 1.0
+        terms.add("context depth", self._cache_seconds(layers, main.value))
+        guessed = _GUESS_SPREAD if main.source is Basis.GUESS and reading > multiplying else 1.0
         terms.spread = max(terms.spread, rates.spread * guessed)
 
 
@@ -233,7 +233,10 @@ def _gpu_bandwidth(gpu: Gpu, machine: Machine) -> tuple[float, Basis]:
     if gpu.bandwidth_bytes_per_second is not None:
         return gpu.bandwidth_bytes_per_second, Basis.VENDOR
     if gpu.unified or gpu.integrated:
-        return machine.bandwidth.bytes_per_second, machine.bandwidth.basis
+        return (
+            machine.memory_bandwidth_bytes_per_second.value,
+            machine.memory_bandwidth_bytes_per_second.source,
+        )
     return UNKNOWN_CARD_BANDWIDTH, Basis.GUESS
 
 
@@ -313,5 +316,5 @@ def ceiling(
         rest -= part
         seconds += part * total / _gpu_bandwidth(share.gpu, machine)[0]
     if placement.cpu_layers:
-        seconds += max(0.0, rest) * total / machine.bandwidth.bytes_per_second
+        seconds += max(0.0, rest) * total / machine.memory_bandwidth_bytes_per_second.value
     return 1 / seconds

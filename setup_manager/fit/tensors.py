@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 
-from setup_manager.catalog.variant import Architecture, Experts
+from setup_manager.catalog import Architecture, Experts
 
 
 class TensorKind(StrEnum):

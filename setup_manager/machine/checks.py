@@ -83,10 +83,12 @@ def machine_checks(machine: Machine) -> tuple[Check, ...]:
 
 def _machine_group(machine: Machine) -> Iterator[Check]:
     yield _processor(machine)
-    rate = format_rate(machine.bandwidth.bytes_per_second)
-    detail = f"main memory is read at {rate} ({machine.bandwidth.basis.value})"
+    rate = format_rate(machine.memory_bandwidth_bytes_per_second.value)
+    detail = (
+        f"main memory is read at {rate} ({machine.memory_bandwidth_bytes_per_second.source.value})"
+    )
     hint = ""
-    if machine.bandwidth.basis is Basis.GUESS:
+    if machine.memory_bandwidth_bytes_per_second.source is Basis.GUESS:
         hint = "run it again when the machine has more free memory and less to do"
     yield Check("memory-bandwidth", Status.WARN if hint else Status.OK, detail, hint)
     yield from _broken(machine, "machine")
@@ -185,7 +187,7 @@ def _more_memory(machine: Machine) -> str:
     parts = [_close(machine)]
     if machine.memory.limit_bytes is not None:
         parts.append(_raise_limit(machine))
-    elif machine.surroundings.wsl == 2 or machine.surroundings.container == "docker-desktop":
+    elif machine.container.wsl == 2 or machine.container.kind == "docker-desktop":
         parts.append(_virtual_machine_memory(machine))
     elif carved := _large_carve_out(machine):
         parts.append(carved)
@@ -195,7 +197,7 @@ def _more_memory(machine: Machine) -> str:
 def _virtual_machine_memory(machine: Machine) -> str:
     # WSL takes half of Windows' memory by default: half as much again is three quarters of it.
     wanted = max(8, -(-machine.memory.total_bytes * 3 // (2 * GIB)))
-    if machine.surroundings.wsl == 2:
+    if machine.container.wsl == 2:
         return (
             f"let WSL have more: in %UserProfile%\\.wslconfig, under [wsl2], set memory={wanted}GB "
             "(it takes half of Windows' memory otherwise), then `wsl --shutdown`"
@@ -204,7 +206,7 @@ def _virtual_machine_memory(machine: Machine) -> str:
 
 
 def _raise_limit(machine: Machine) -> str:
-    kind = machine.surroundings.container
+    kind = machine.container.kind
     if kind == "docker-desktop":
         return (
             "raise the container's limit (`docker run --memory`); the whole of Docker Desktop has "
@@ -285,7 +287,7 @@ def _gpu(machine: Machine, gpu: Gpu, index: int) -> Check:
 def _free_card(machine: Machine, gpu: Gpu) -> str:
     if gpu.users:
         return f"end {' or '.join(user.name for user in gpu.users[:2])} to free its memory"
-    if machine.surroundings.wsl:
+    if machine.container.wsl:
         return "programs under Windows hold it: see the GPU column of Task Manager"
     return "end what holds it (`nvidia-smi` lists it), or plug the screens into another GPU"
 
@@ -381,7 +383,7 @@ def _disk_problem(machine: Machine, disk: Disk) -> tuple[Status, str]:
         return Status.WARN, f"free some room there, or {elsewhere}"
     if disk.filesystem in ("tmpfs", "ramfs"):
         return Status.WARN, f"this is main memory and gone after a restart: {elsewhere}"
-    if machine.surroundings.wsl and disk.filesystem in ("9p", "drvfs", "v9fs", "wslfs"):
+    if machine.container.wsl and disk.filesystem in ("9p", "drvfs", "v9fs", "wslfs"):
         return Status.WARN, f"a Windows drive is slow from WSL; {elsewhere} inside of Linux"
     if disk.network:
         return Status.WARN, f"loading over the network is slow; {elsewhere} on a local disk"
@@ -436,7 +438,7 @@ def _faster(machine: Machine) -> str:
 
 
 def _surroundings_group(machine: Machine) -> Iterator[Check]:
-    around = machine.surroundings
+    around = machine.container
     yield _enclosure(machine)
     if around.proxies:
         detail = f"{', '.join(around.proxies)} {'is' if len(around.proxies) == 1 else 'are'} set"
@@ -447,13 +449,13 @@ def _surroundings_group(machine: Machine) -> Iterator[Check]:
 
 
 def _enclosure(machine: Machine) -> Check:
-    around = machine.surroundings
+    around = machine.container
     if around.wsl == 1:
         hint = "turn it into WSL 2, which has GPUs and is faster: `wsl --set-version DISTRO 2`"
         return Check("surroundings", Status.WARN, "WSL 1", hint, "surroundings")
     parts = []
-    if around.container != "none":
-        parts.append(f"{around.container} container")
+    if around.kind != "none":
+        parts.append(f"{around.kind} container")
     if around.wsl:
         parts.append("WSL 2")
     elif around.virtual_machine:

@@ -1,9 +1,17 @@
-"""What is known of a machine: frozen facts, passed from the probes to every decision."""
+"""What is known of a machine: frozen facts, passed from the probes to every decision.
+
+The field names are those of ``data.machine``; the bounds are those that a document is held to.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Annotated
+
+from msgspec import Meta
+
+from setup_manager.codec import Bytes, BytesPerSecond, Celsius, Cores, Count, Percent, Text
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,13 +29,13 @@ class Processor:
         numa_nodes: Memory nodes.
     """
 
-    model: str
-    physical_cores: int
-    logical_cores: int
-    usable_cores: float
-    features: frozenset[str] = frozenset()
-    performance_cores: int | None = None
-    numa_nodes: int = 1
+    model: Text
+    physical_cores: Cores
+    logical_cores: Cores
+    usable_cores: Annotated[float, Meta(gt=0, le=65_536)]
+    features: frozenset[Text] = frozenset()
+    performance_cores: Cores | None = None
+    numa_nodes: Cores = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +48,9 @@ class MemoryUser:
         processes: How many processes that is.
     """
 
-    name: str
-    resident_bytes: int
-    processes: int
+    name: Text
+    resident_bytes: Bytes
+    processes: Annotated[int, Meta(ge=1, le=1 << 30)] = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,15 +71,15 @@ class Memory:
             factor of two or three at most and model weights do not compress.
     """
 
-    total_bytes: int
-    limit_bytes: int | None
-    available_bytes: int
-    source: str
-    swap_total_bytes: int = 0
-    swap_free_bytes: int = 0
-    pressure_percent: float | None = None
+    total_bytes: Annotated[int, Meta(ge=1, le=1 << 60)]
+    limit_bytes: Bytes | None
+    available_bytes: Bytes
+    source: Text
+    swap_total_bytes: Bytes = 0
+    swap_free_bytes: Bytes = 0
+    pressure_percent: Percent | None = None
     users: tuple[MemoryUser, ...] = ()
-    zram_bytes: int = 0
+    zram_bytes: Bytes = 0
 
 
 class Vendor(StrEnum):
@@ -106,17 +114,17 @@ class Gpu:
     """
 
     vendor: Vendor
-    name: str
-    total_bytes: int
-    free_bytes: int
+    name: Text
+    total_bytes: Bytes
+    free_bytes: Bytes
     unified: bool
-    driver: str
-    source: str
-    bandwidth_bytes_per_second: float | None = None
+    driver: Text
+    source: Text
+    bandwidth_bytes_per_second: BytesPerSecond | None = None
     integrated: bool = False
     users: tuple[MemoryUser, ...] = ()
-    carve_out_bytes: int | None = None
-    lent_bytes: int | None = None
+    carve_out_bytes: Bytes | None = None
+    lent_bytes: Bytes | None = None
 
 
 class Basis(StrEnum):
@@ -129,10 +137,15 @@ class Basis(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Bandwidth:
-    """Bytes per second that main memory gives to all usable cores together."""
+    """What main memory gives to all usable cores together.
 
-    bytes_per_second: float
-    basis: Basis
+    Attributes:
+        value: Bytes per second.
+        source: Where the number comes from.
+    """
+
+    value: BytesPerSecond
+    source: Basis = Basis.GUESS
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,16 +165,16 @@ class Disk:
         file_size_limit_bytes: Largest file (FAT32), None without a limit that matters.
     """
 
-    path: str
-    free_bytes: int
-    total_bytes: int
-    filesystem: str
-    device: str = ""
+    path: Text
+    free_bytes: Bytes
+    total_bytes: Bytes
+    filesystem: Text = "unknown"
+    device: Text = ""
     network: bool = False
     rotational: bool | None = None
-    purpose: str = "models"
+    purpose: Text = "models"
     writable: bool = True
-    file_size_limit_bytes: int | None = None
+    file_size_limit_bytes: Bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,9 +189,9 @@ class Power:
     """
 
     on_battery: bool | None = None
-    mode: str = ""
+    mode: Text = ""
     laptop: bool | None = None
-    charge_percent: float | None = None
+    charge_percent: Percent | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,16 +203,16 @@ class Thermal:
         throttle_count: Times the CPU was slowed by heat since boot, None if unknown.
     """
 
-    hottest_celsius: float | None = None
-    throttle_count: int | None = None
+    hottest_celsius: Celsius | None = None
+    throttle_count: Count | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class Container:
     """What the system itself runs in.
 
     Attributes:
-        container: ``"none"``, ``"docker"``, ``"docker-desktop"``, ``"podman"``, ``"lxc"``,
+        kind: ``"none"``, ``"docker"``, ``"docker-desktop"``, ``"podman"``, ``"lxc"``,
             ``"kubernetes"``, ``"other"``.
         wsl: 0, 1 or 2.
         virtual_machine: Hypervisor name, ``""`` on bare metal or if unknown.
@@ -209,11 +222,11 @@ class Surroundings:
             certificate will be refused.
     """
 
-    container: str = "none"
-    wsl: int = 0
-    virtual_machine: str = ""
-    board: str = ""
-    proxies: tuple[str, ...] = ()
+    kind: Text = "none"
+    wsl: Annotated[int, Meta(ge=0, le=2)] = 0
+    virtual_machine: Text = ""
+    board: Text = ""
+    proxies: tuple[Text, ...] = ()
     clock_plausible: bool = True
 
 
@@ -235,10 +248,10 @@ class Finding:
         hint: What to do, ``""`` when nothing needs doing.
     """
 
-    probe: str
+    probe: Text
     kind: FindingKind
-    detail: str
-    hint: str = ""
+    detail: Text = ""
+    hint: Text = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,23 +265,23 @@ class Machine:
         cpu: The processor.
         memory: Main memory.
         gpus: Every GPU, cards first.
-        bandwidth: Main memory bandwidth.
+        memory_bandwidth_bytes_per_second: Main memory bandwidth.
         disks: File systems that matter.
         power: Mains or battery.
         thermal: Heat.
-        surroundings: Container, WSL, VM.
+        container: Container, WSL, VM.
         findings: What the probes had to say.
     """
 
-    os: str
-    os_version: str
-    arch: str
+    os: Text
+    os_version: Text
+    arch: Text
     cpu: Processor
     memory: Memory
-    bandwidth: Bandwidth
+    memory_bandwidth_bytes_per_second: Bandwidth
     gpus: tuple[Gpu, ...] = ()
     disks: tuple[Disk, ...] = ()
     power: Power = field(default_factory=Power)
     thermal: Thermal = field(default_factory=Thermal)
-    surroundings: Surroundings = field(default_factory=Surroundings)
+    container: Container = field(default_factory=Container)
     findings: tuple[Finding, ...] = ()

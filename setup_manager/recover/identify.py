@@ -11,10 +11,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 
-from setup_manager.catalog.artifact import Artifact
-from setup_manager.catalog.variant import CatalogFile
-from setup_manager.gguf.early_check import early_check
-from setup_manager.gguf.header import GgufError, Header, read_header
+from setup_manager.catalog import Artifact, CatalogFile
+from setup_manager.gguf import GgufError, Header, check_early, read_header
 from setup_manager.recover.leftover import Leftover, shown
 
 # The new chat template of July 2026 made the text files longer by 1,440 to 2,144 bytes, and some
@@ -108,9 +106,9 @@ def _header(path: Path) -> tuple[Header | None, str | None]:
         first = file.read(_FIRST_BYTES)
         if not first.strip(b"\0"):
             return None, None  # the part with the header has not come yet
-        problem = early_check(first)
+        problem = check_early(first)
         if problem is not None:
-            return None, problem
+            return None, problem.reason
         file.seek(0)
         try:
             return read_header(file), None

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from setup_manager.catalog.artifact import Artifact
+from setup_manager.catalog import Artifact
 from setup_manager.recover.busy import SETTLE_SECONDS, find_busy
 from setup_manager.recover.content import Grid, LeftoverContent
 from setup_manager.recover.find import WalkLimits, find_leftovers

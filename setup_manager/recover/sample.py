@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from setup_manager.catalog.artifact import Artifact
+from setup_manager.catalog import Artifact
 from setup_manager.recover.content import Grid, LeftoverContent
 from setup_manager.recover.spans import Span
 
@@ -28,10 +28,6 @@ _MOST_TEMPLATE_BYTES = 32 << 10
 _MISS_CHANCE = 0.001
 
 
-class NoRangesError(Exception):
-    """The hub or mirror gives whole files only, so nothing can be compared."""
-
-
 class RangeReader(Protocol):
     """Reads bytes of a file from the hub."""
 
@@ -39,7 +35,7 @@ class RangeReader(Protocol):
         """Return exactly these bytes of the artifact at its commit.
 
         Raises:
-            NoRangesError: If only whole files can be had.
+            NoRangesError: If only whole files can be had (`download.NoRangesError`).
             SetupError: If they cannot be had.
         """
         ...

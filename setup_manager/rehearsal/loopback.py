@@ -23,7 +23,7 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import parse_qs, quote, unquote, urlencode, urlsplit
 
-from setup_manager.catalog.artifact import Artifact, Role
+from setup_manager.catalog import Artifact, Role
 from setup_manager.rehearsal.content import Content, as_content
 from setup_manager.rehearsal.exchange import (
     Answer,

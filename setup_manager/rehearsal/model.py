@@ -10,8 +10,7 @@ import hashlib
 from importlib import resources
 from pathlib import Path
 
-from setup_manager.catalog.artifact import Role
-from setup_manager.catalog.variant import Architecture, Catalog, CatalogFile, Variant
+from setup_manager.catalog import Architecture, Catalog, CatalogFile, Role, Variant
 
 VARIANT = "rehearsal"
 REPOSITORY = "gemma-setup/gemma-4-rehearsal-it-GGUF"

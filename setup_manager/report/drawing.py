@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from setup_manager.errors import SetupError
+from setup_manager.hints import install_extra
 
 _VEGA_LITE_VERSION = "5.20"
 # What XML cannot hold ends the whole process there (XML 1.0, 2.2); the two separators of lines
@@ -69,5 +70,5 @@ def require_extra() -> None:
             "The report needs two more packages than are installed.",
             code="report-extra-missing",
             context=[f"{error.name} is missing"],
-            hint="Run `pip install 'gemma-setup[report]'`, then the same command again.",
+            hint=f"Run `{install_extra('report')}`, then the same command again.",
         ) from error

@@ -9,13 +9,13 @@ import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from setup_manager.hints import install_extra
 from setup_manager.runtimes.base import Launch, ModelFiles, RuntimeStatus
 from setup_manager.runtimes.capability import ARCHITECTURE, file_contains
 from setup_manager.runtimes.options import StartOptions
 
 NAME = "embedded"
 _PACKAGE = "xllamacpp"
-_INSTALL = "Run `pip install 'gemma-setup[embedded]'`."
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,8 @@ def find() -> RuntimeStatus:
     """
     package = importlib.util.find_spec(_PACKAGE)
     if package is None or not package.submodule_search_locations:
-        return RuntimeStatus(NAME, found=False, detail="xllamacpp is not installed", hint=_INSTALL)
+        hint = f"Run `{install_extra('embedded')}`."
+        return RuntimeStatus(NAME, found=False, detail="xllamacpp is not installed", hint=hint)
     folder = Path(package.submodule_search_locations[0])
     libraries = [*folder.glob("*.so"), *folder.glob("*.pyd"), *folder.glob("*.dylib")]
     knows = any(file_contains(library, ARCHITECTURE) for library in libraries)
@@ -63,5 +64,5 @@ def find() -> RuntimeStatus:
         gemma4=knows,
         path=str(folder),
         detail="llama.cpp in this Python environment",
-        hint="" if knows else "Run `pip install --upgrade xllamacpp`.",
+        hint="" if knows else f"Run `{install_extra('embedded', upgrade=True)}`.",
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from setup_manager.fit.settings import Settings
+from setup_manager.fit import Settings
 from setup_manager.units import MIB
 
 

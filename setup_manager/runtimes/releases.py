@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from setup_manager.errors import RuntimeMissingError
-from setup_manager.machine.facts import Gpu, Machine, Vendor
+from setup_manager.machine import Gpu, Machine, Vendor
 
 RELEASES_URL = "https://api.github.com/repos/ggml-org/llama.cpp/releases?per_page=5"
 REPOSITORY = "ggml-org/llama.cpp"

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from setup_manager.runtimes.http import BadAnswerError, LocalClient
+from setup_manager.net import BadAnswerError, LocalClient
 
 _NANOSECONDS = 1e9
 
@@ -123,7 +123,7 @@ def ask_server(
         timeout_seconds: Longest silence.
 
     Raises:
-        NoAnswerError: If the connection breaks.
+        RequestError: If the connection breaks.
         BadAnswerError: If what comes is no completion.
     """
     body = {

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from setup_manager.errors import RuntimeMissingError, SmokeFailedError
+from setup_manager.net import LocalClient
 from setup_manager.runtimes.base import ModelFiles, ServerRuntime
-from setup_manager.runtimes.http import LocalClient
 from setup_manager.runtimes.options import StartOptions
 from setup_manager.runtimes.server import LoadProgress, ServerProcess, StoppedError, last_lines
 from setup_manager.smoke.chat import Completion, Question

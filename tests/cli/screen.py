@@ -18,12 +18,15 @@ import pyte
 from tests.cli.runner import Program
 
 _NUMBERS = (
+    (re.compile(r", \d+ warnings? \(gemma-setup check\)"), ""),  # this machine's own
     (re.compile(r"\d+(\.\d+)? ?(B|kB|MB|GB|KiB|MiB|GiB|%)(/s)?"), "<size>"),
     (re.compile(r"\d+(\.\d+)? (ms|s|min|tokens/s|connections?|retries)\b"), "<n> \\2"),
     (re.compile(r"\(\d+(\.\d+)? to \d+(\.\d+)?\)"), "(<n> to <n>)"),
     (re.compile(r"127\.0\.0\.1:\d+"), "<hub>"),
-    (re.compile(r"It lies at\s(?s:.*?)\.gguf"), "It lies at <path>"),
+    (re.compile(r"Model file:\s(?s:.*?)\.gguf"), "Model file: <path>"),
     (re.compile(r" \(<n> s\)"), ""),
+    # A machine that is busy with other tests is warned of.
+    (re.compile(r", \d+ warnings? \(gemma-setup check\)"), ""),
 )
 
 

@@ -63,7 +63,7 @@ def test_check_names_neither_user_nor_host_nor_token(program: Program) -> None:
 
 def test_check_without_the_network_takes_under_a_second(program: Program) -> None:
     begin = time.perf_counter()
-    subprocess.run([sys.executable, "-c", "import setup_manager.workflow.check"], check=True)
+    subprocess.run([sys.executable, "-c", "import setup_manager.app.verbs.check"], check=True)
     importing = time.perf_counter() - begin
     durations = []
     for _ in range(3):

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from setup_manager.download.durable import OsDisk
+from setup_manager.fs.disk import OsDisk
 
 
 class FailingDisk(OsDisk):

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from setup_manager.download.durable import OsDisk
+from setup_manager.fs.disk import OsDisk
 
 BLOCK = 4096
 _SUBSETS = 3

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from setup_manager.download.events import Kind
-from setup_manager.download.options import NetworkOptions
 from setup_manager.errors import DownloadFailedError
+from setup_manager.net.options import NetworkOptions
 from setup_manager.rehearsal import faults as f
 from setup_manager.rehearsal.exchange import Fault
 from tests.download.conftest import MakeRig

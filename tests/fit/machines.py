@@ -45,7 +45,7 @@ def cpu_machine(
             source="test",
             users=users,
         ),
-        bandwidth=Bandwidth(bandwidth, basis),
+        memory_bandwidth_bytes_per_second=Bandwidth(bandwidth, basis),
         gpus=gpus,
         power=power or Power(),
     )

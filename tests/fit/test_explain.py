@@ -8,8 +8,8 @@ import pytest
 
 from setup_manager.catalog.load import load_catalog
 from setup_manager.catalog.select import weight_files
-from setup_manager.fit.explain import Candidate, Explanation, explain
-from setup_manager.fit.explain_text import Screen, explanation_lines
+from setup_manager.cli.render.explain_text import Screen, explanation_lines
+from setup_manager.fit.explain import Candidate, Explanation, explain_fit
 from setup_manager.fit.recommend import weights_of
 from setup_manager.fit.settings import Settings
 from setup_manager.machine.facts import Machine
@@ -27,11 +27,11 @@ MACHINES = {
 def explained(variant_key: str, machine: Machine, context: int = 8192) -> Explanation:
     variant = CATALOG.variants[variant_key]
     candidates = [
-        Candidate(file.quantization, file.qat, weights_of(CATALOG, file, variant))
+        Candidate(file.quantization, weights_of(CATALOG, file, variant))
         for file in weight_files(CATALOG, variant_key)
     ]
     chosen = next(c for c in candidates if c.quantization == variant.default_quantization)
-    return explain(variant, chosen, Settings(context), machine, others=candidates)
+    return explain_fit(variant, chosen, Settings(context), machine, others=candidates)
 
 
 @pytest.mark.parametrize("machine", sorted(MACHINES))

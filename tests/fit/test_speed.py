@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scripts import fit_speed
 from setup_manager.catalog.load import load_catalog
 from setup_manager.fit.settings import KvType, Settings
-from setup_manager.fit.speed import Measurement, ceiling, gpu_family, speed
+from setup_manager.fit.speed import Measurement, ceiling, gpu_family, predict_speed
 from setup_manager.fit.speed_constants import FITTED
 from setup_manager.fit.weights import estimated_weights
 from setup_manager.machine.facts import Basis, Machine, Power
@@ -74,7 +74,7 @@ def test_the_range_holds_the_centre_and_stays_below_what_bandwidth_allows(
     architecture = VARIANTS[variant].architecture
     weights = estimated_weights(architecture, "QAT-Q4_0")
     settings = Settings(131072, kind, kind)
-    found = speed(architecture, weights, settings, machine, depth=depth)
+    found = predict_speed(architecture, weights, settings, machine, depth=depth)
     assert 0 < found.low < found.tokens_per_second < found.high
     assert found.tokens_per_second < ceiling(architecture, weights, settings, machine)
     assert found.limited_by
@@ -85,14 +85,14 @@ def test_the_range_holds_the_centre_and_stays_below_what_bandwidth_allows(
 @hypothesis_settings(deadline=None, max_examples=60)
 def test_a_deeper_context_is_never_faster(machine: Machine, depth: int, more: int) -> None:
     settings = Settings(131072)
-    shallow = speed(E4B, WEIGHTS, settings, machine, depth=depth)
-    deep = speed(E4B, WEIGHTS, settings, machine, depth=depth + more)
+    shallow = predict_speed(E4B, WEIGHTS, settings, machine, depth=depth)
+    deep = predict_speed(E4B, WEIGHTS, settings, machine, depth=depth + more)
     assert deep.tokens_per_second <= shallow.tokens_per_second
 
 
 def test_few_cores_are_bound_by_arithmetic_and_many_by_bandwidth() -> None:
-    few = speed(E4B, WEIGHTS, Settings(), cpu_machine(cores=2, bandwidth=32.8e9))
-    many = speed(E4B, WEIGHTS, Settings(), cpu_machine(cores=16, bandwidth=32.8e9))
+    few = predict_speed(E4B, WEIGHTS, Settings(), cpu_machine(cores=2, bandwidth=32.8e9))
+    many = predict_speed(E4B, WEIGHTS, Settings(), cpu_machine(cores=16, bandwidth=32.8e9))
     assert few.limited_by == "arithmetic"
     assert many.limited_by == "memory bandwidth"
     assert many.tokens_per_second > few.tokens_per_second
@@ -102,24 +102,24 @@ def test_a_containers_share_of_the_cpu_counts() -> None:
     whole = cpu_machine(cores=8, bandwidth=200e9)
     half = replace(whole, cpu=replace(whole.cpu, usable_cores=1.5))
     assert (
-        speed(E4B, WEIGHTS, Settings(), half).tokens_per_second
-        < 0.4 * speed(E4B, WEIGHTS, Settings(), whole).tokens_per_second
+        predict_speed(E4B, WEIGHTS, Settings(), half).tokens_per_second
+        < 0.4 * predict_speed(E4B, WEIGHTS, Settings(), whole).tokens_per_second
     )
 
 
 def test_the_mixture_is_faster_than_a_dense_model_of_half_its_size() -> None:
     machine = cpu_machine()
     mixture, dense = VARIANTS["26b"].architecture, VARIANTS["12b"].architecture
-    fast = speed(mixture, estimated_weights(mixture, "QAT-Q4_0"), Settings(), machine)
-    slow = speed(dense, estimated_weights(dense, "QAT-Q4_0"), Settings(), machine)
+    fast = predict_speed(mixture, estimated_weights(mixture, "QAT-Q4_0"), Settings(), machine)
+    slow = predict_speed(dense, estimated_weights(dense, "QAT-Q4_0"), Settings(), machine)
     assert fast.tokens_per_second > 2 * slow.tokens_per_second
 
 
 def test_layers_left_to_the_cpu_slow_a_card_down_and_widen_the_range() -> None:
     architecture = VARIANTS["12b"].architecture
     weights = estimated_weights(architecture, "QAT-Q4_0")
-    whole = speed(architecture, weights, Settings(), cpu_machine(gpus=(card(),)))
-    split = speed(
+    whole = predict_speed(architecture, weights, Settings(), cpu_machine(gpus=(card(),)))
+    split = predict_speed(
         architecture, weights, Settings(), cpu_machine(gpus=(card(total_gib=24, free_gib=5.0),))
     )
     assert split.tokens_per_second < whole.tokens_per_second / 2
@@ -131,26 +131,26 @@ def test_layers_left_to_the_cpu_slow_a_card_down_and_widen_the_range() -> None:
     [(Power(on_battery=True, mode="power-saver"), 3.8), (Power(on_battery=True), 3.8)],
 )
 def test_battery_lowers_the_range_by_what_was_published(power: Power, factor: float) -> None:
-    plugged = speed(E4B, WEIGHTS, Settings(), cpu_machine())
-    found = speed(E4B, WEIGHTS, Settings(), cpu_machine(power=power))
+    plugged = predict_speed(E4B, WEIGHTS, Settings(), cpu_machine())
+    found = predict_speed(E4B, WEIGHTS, Settings(), cpu_machine(power=power))
     assert found.tokens_per_second < plugged.tokens_per_second
     assert found.low <= plugged.tokens_per_second / factor + 1e-9
 
 
 def test_a_guessed_bandwidth_gives_a_wider_range() -> None:
-    known = speed(E4B, WEIGHTS, Settings(), cpu_machine(cores=16))
-    guessed = speed(E4B, WEIGHTS, Settings(), cpu_machine(cores=16, basis=Basis.GUESS))
+    known = predict_speed(E4B, WEIGHTS, Settings(), cpu_machine(cores=16))
+    guessed = predict_speed(E4B, WEIGHTS, Settings(), cpu_machine(cores=16, basis=Basis.GUESS))
     assert guessed.high / guessed.low > known.high / known.low
     assert guessed.basis == "guess"
-    unknown = speed(E4B, WEIGHTS, Settings(), cpu_machine(gpus=(card(bandwidth=None),)))
+    unknown = predict_speed(E4B, WEIGHTS, Settings(), cpu_machine(gpus=(card(bandwidth=None),)))
     assert unknown.basis == "guess"
 
 
 def test_a_measurement_moves_and_narrows_the_next_prediction() -> None:
     machine = cpu_machine(cores=2, bandwidth=32.8e9)
-    before = speed(E4B, WEIGHTS, Settings(), machine)
+    before = predict_speed(E4B, WEIGHTS, Settings(), machine)
     kept = Measurement("e2b:QAT-Q4_0", Settings(), predicted=10.0, measured=8.0)
-    after = speed(E4B, WEIGHTS, Settings(), machine, measurements=[kept])
+    after = predict_speed(E4B, WEIGHTS, Settings(), machine, measurements=[kept])
     assert after.tokens_per_second == pytest.approx(before.tokens_per_second * 0.8)
     assert after.high / after.low < before.high / before.low
     assert after.basis == "measured here"
@@ -159,7 +159,7 @@ def test_a_measurement_moves_and_narrows_the_next_prediction() -> None:
 def test_a_measurement_of_something_else_is_left_out() -> None:
     machine = cpu_machine(cores=2, bandwidth=32.8e9)
     toy = Measurement("e2b:tiny", Settings(), predicted=10.0, measured=900.0)
-    assert speed(E4B, WEIGHTS, Settings(), machine, measurements=[toy]) == speed(
+    assert predict_speed(E4B, WEIGHTS, Settings(), machine, measurements=[toy]) == predict_speed(
         E4B, WEIGHTS, Settings(), machine
     )
 
@@ -175,11 +175,11 @@ def test_two_memory_nodes_read_more_slowly_than_their_bandwidth_promises() -> No
     weights = estimated_weights(architecture, "Q8_0")
     flat = cpu_machine(120, 256, cores=64, bandwidth=409e9)
     nodes = replace(flat, cpu=replace(flat.cpu, numa_nodes=2))
-    found = speed(architecture, weights, Settings(), nodes)
+    found = predict_speed(architecture, weights, Settings(), nodes)
     assert found.low < 4.0 < found.high
     assert (
         found.tokens_per_second
-        < 0.6 * speed(architecture, weights, Settings(), flat).tokens_per_second
+        < 0.6 * predict_speed(architecture, weights, Settings(), flat).tokens_per_second
     )
 
 
@@ -187,4 +187,6 @@ def test_only_the_big_cores_of_a_hybrid_cpu_count() -> None:
     hybrid = cpu_machine(cores=14, bandwidth=400e9)
     hybrid = replace(hybrid, cpu=replace(hybrid.cpu, performance_cores=6))
     alike = cpu_machine(cores=6, bandwidth=400e9)
-    assert speed(E4B, WEIGHTS, Settings(), hybrid) == speed(E4B, WEIGHTS, Settings(), alike)
+    assert predict_speed(E4B, WEIGHTS, Settings(), hybrid) == predict_speed(
+        E4B, WEIGHTS, Settings(), alike
+    )

@@ -6,7 +6,7 @@ import struct
 
 import pytest
 
-from setup_manager.gguf.early_check import early_check
+from setup_manager.gguf.early_check import check_early
 from tests.gguf.files import entry, header, string
 
 GOOD = header([entry("general.architecture", 8, string("gemma4"))], [])
@@ -14,7 +14,7 @@ GOOD = header([entry("general.architecture", 8, string("gemma4"))], [])
 
 @pytest.mark.parametrize("length", range(1, len(GOOD) + 1))
 def test_any_beginning_of_a_gguf_file_may_be_one(length: int) -> None:
-    assert early_check(GOOD[:length]) is None
+    assert check_early(GOOD[:length]) is None
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,8 @@ def test_any_beginning_of_a_gguf_file_may_be_one(length: int) -> None:
     ],
 )
 def test_what_is_no_gguf_is_named(first_bytes: bytes, word: str) -> None:
-    reason = early_check(first_bytes)
-    assert reason is not None
-    assert reason.startswith("it ") or "over the limit" in reason
-    assert word in reason
+    wrong = check_early(first_bytes)
+    assert wrong is not None
+    assert wrong.reason.startswith("it ") or "over the limit" in wrong.reason
+    assert word in wrong.reason
+    assert wrong.is_page == (word == "web page")

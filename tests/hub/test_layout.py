@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from setup_manager.catalog.artifact import Artifact
 from setup_manager.errors import InsufficientDiskError, SetupError, VerificationFailedError
-from setup_manager.hub.layout import HubCacheLayout, PlainFolderLayout
-from setup_manager.hub.safe_names import wrong_path
+from setup_manager.fs.names import wrong_path
+from setup_manager.library.layout import HubCacheLayout, PlainFolderLayout
 from setup_manager.rehearsal.exchange import Kind
 from setup_manager.rehearsal.loopback import LoopbackHub
 

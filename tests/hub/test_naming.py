@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from setup_manager.catalog.artifact import Role
-from setup_manager.hub.naming import Shard, label_of, quantization_of, role_of, shard_of
+from setup_manager.catalog.naming import Shard, label_of, quantization_of, role_of, shard_of
 
 # Repository, path, label, role: as published on the hub by autumn 2026.
 PUBLISHED = [

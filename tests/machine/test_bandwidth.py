@@ -96,7 +96,7 @@ def test_caches_too_large_for_the_memory_are_not_measured() -> None:
 
 
 def test_measured_figures_are_taken_and_rubbish_is_guessed() -> None:
-    assert bandwidth_from(5e9, "x86_64").basis is Basis.MEASURED
+    assert bandwidth_from(5e9, "x86_64").source is Basis.MEASURED
     guess = bandwidth_from(0, "arm64")
-    assert (guess.bytes_per_second, guess.basis) == (GUESSES["arm64"], Basis.GUESS)
-    assert bandwidth_from(0, "riscv64").bytes_per_second > 0
+    assert (guess.value, guess.source) == (GUESSES["arm64"], Basis.GUESS)
+    assert bandwidth_from(0, "riscv64").value > 0

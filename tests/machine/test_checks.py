@@ -12,6 +12,7 @@ from setup_manager.machine.checks import Check, Status, machine_checks
 from setup_manager.machine.facts import (
     Bandwidth,
     Basis,
+    Container,
     Disk,
     Finding,
     FindingKind,
@@ -21,7 +22,6 @@ from setup_manager.machine.facts import (
     MemoryUser,
     Power,
     Processor,
-    Surroundings,
     Thermal,
     Vendor,
 )
@@ -36,7 +36,7 @@ GOOD = Machine(
     arch="x86_64",
     cpu=Processor("Good CPU", 8, 16, 16.0, frozenset({"avx2"})),
     memory=Memory(32 * GIB, None, 24 * GIB, "/proc/meminfo MemAvailable"),
-    bandwidth=Bandwidth(50e9, Basis.MEASURED),
+    memory_bandwidth_bytes_per_second=Bandwidth(50e9, Basis.MEASURED),
     disks=(Disk("/models", 10**12, 2 * 10**12, "ext4", "/dev/sda2"),),
     power=Power(on_battery=False, mode="balanced", laptop=True),
 )
@@ -110,12 +110,12 @@ def test_unified_memory_is_no_second_memory() -> None:
 @pytest.mark.parametrize(
     ("surroundings", "words"),
     [
-        (Surroundings(wsl=2), ".wslconfig, under [wsl2], set memory=48GB"),
-        (Surroundings(container="docker-desktop"), "Settings > Resources > Advanced"),
+        (Container(wsl=2), ".wslconfig, under [wsl2], set memory=48GB"),
+        (Container(kind="docker-desktop"), "Settings > Resources > Advanced"),
     ],
 )
-def test_virtual_machine_of_a_desktop_is_given_more(surroundings: Surroundings, words: str) -> None:
-    machine = replace(memory(available_bytes=4 * GIB), surroundings=surroundings)
+def test_virtual_machine_of_a_desktop_is_given_more(surroundings: Container, words: str) -> None:
+    machine = replace(memory(available_bytes=4 * GIB), container=surroundings)
     found = checks(machine)["memory"]
     assert found.status is Status.WARN
     assert words in found.hint
@@ -134,7 +134,7 @@ def test_virtual_machine_of_a_desktop_is_given_more(surroundings: Surroundings, 
 )
 def test_limit_is_raised_where_it_was_set(container: str, words: str) -> None:
     machine = memory(limit_bytes=4 * GIB, available_bytes=3 * GIB)
-    found = checks(replace(machine, surroundings=Surroundings(container=container)))
+    found = checks(replace(machine, container=Container(kind=container)))
     assert found["memory-limit"].status is Status.WARN
     assert words in found["memory-limit"].hint
     assert words in found["memory"].hint
@@ -168,7 +168,7 @@ def test_program_that_holds_the_card_is_named() -> None:
 
 
 def test_windows_holds_the_card_of_wsl() -> None:
-    machine = replace(GOOD, gpus=(card(3 * GIB),), surroundings=Surroundings(wsl=2))
+    machine = replace(GOOD, gpus=(card(3 * GIB),), container=Container(wsl=2))
     assert "Task Manager" in checks(machine)["gpu-0"].hint
 
 
@@ -241,7 +241,7 @@ def test_windows_drive_under_wsl_is_slow() -> None:
     machine = replace(
         GOOD,
         disks=(replace(GOOD.disks[0], filesystem="9p"),),
-        surroundings=Surroundings(wsl=2),
+        container=Container(wsl=2),
     )
     assert "inside of Linux" in checks(machine)["disk-models"].hint
 
@@ -284,15 +284,12 @@ def test_few_cores_and_old_processors_warn() -> None:
 
 
 def test_surroundings_are_told() -> None:
-    around = Surroundings("lxc", 0, "kvm", "", ("HTTPS_PROXY", "NO_PROXY"), clock_plausible=False)
-    found = checks(replace(GOOD, surroundings=around))
+    around = Container("lxc", 0, "kvm", "", ("HTTPS_PROXY", "NO_PROXY"), clock_plausible=False)
+    found = checks(replace(GOOD, container=around))
     assert found["surroundings"].detail == "lxc container, virtual machine (kvm)"
     assert found["proxy"].detail == "HTTPS_PROXY, NO_PROXY are set"
     assert found["clock"].status is Status.WARN
-    assert (
-        "--set-version"
-        in checks(replace(GOOD, surroundings=Surroundings(wsl=1)))["surroundings"].hint
-    )
+    assert "--set-version" in checks(replace(GOOD, container=Container(wsl=1)))["surroundings"].hint
 
 
 def test_probe_that_failed_is_a_warning_of_its_group() -> None:

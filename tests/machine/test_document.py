@@ -11,11 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from setup_manager.codec import to_plain
 from setup_manager.errors import UsageError
-from setup_manager.machine.document import from_document, mask, to_document
+from setup_manager.machine.document import from_document
 from setup_manager.machine.facts import (
     Bandwidth,
     Basis,
+    Container,
     Disk,
     Finding,
     FindingKind,
@@ -25,12 +27,17 @@ from setup_manager.machine.facts import (
     MemoryUser,
     Power,
     Processor,
-    Surroundings,
     Thermal,
     Vendor,
 )
+from setup_manager.privacy import mask, mask_document
 
 GIB = 1024**3
+
+
+def to_document(machine: Machine, private: tuple[str, ...] = ()) -> Any:
+    return mask_document(to_plain(machine), private)
+
 
 sizes = st.integers(0, 1 << 60)
 texts = st.text(st.characters(exclude_characters="/\\", codec="utf-8"), max_size=30)
@@ -126,13 +133,13 @@ machines = st.builds(
     arch=texts,
     cpu=processors(),
     memory=memories(),
-    bandwidth=st.builds(Bandwidth, rates, st.sampled_from(Basis)),
+    memory_bandwidth_bytes_per_second=st.builds(Bandwidth, rates, st.sampled_from(Basis)),
     gpus=st.lists(gpus(), max_size=3).map(tuple),
     disks=st.lists(disks(), max_size=3).map(tuple),
     power=st.builds(Power, maybe(flags), texts, maybe(flags), maybe(st.floats(0, 100))),
     thermal=st.builds(Thermal, maybe(st.floats(-50, 150)), maybe(st.integers(0, 10**9))),
-    surroundings=st.builds(
-        Surroundings, texts, st.integers(0, 2), texts, texts,
+    container=st.builds(
+        Container, texts, st.integers(0, 2), texts, texts,
         st.lists(texts, max_size=3).map(tuple), flags,
     ),
     findings=st.lists(
@@ -181,7 +188,7 @@ def example() -> Machine:
             32 * GIB, 16 * GIB, 8 * GIB, "cgroup v2 memory.max", 2 * GIB, GIB, 1.5,
             (MemoryUser("firefox", 3 * GIB, 9),), 0,
         ),
-        bandwidth=Bandwidth(30e9, Basis.MEASURED),
+        memory_bandwidth_bytes_per_second=Bandwidth(30e9, Basis.MEASURED),
         gpus=(
             Gpu(
                 Vendor.NVIDIA, "RTX 3060", 12 * GIB, 9 * GIB, unified=False, driver="570",
@@ -192,7 +199,7 @@ def example() -> Machine:
         disks=(Disk("/home/anna/models", 10, 20, "ext4", "/dev/sda2"),),
         power=Power(on_battery=True, mode="balanced", laptop=True, charge_percent=50.0),
         thermal=Thermal(60.0, 3),
-        surroundings=Surroundings("docker", 0, "kvm", "", ("HTTPS_PROXY",), clock_plausible=True),
+        container=Container("docker", 0, "kvm", "", ("HTTPS_PROXY",), clock_plausible=True),
         findings=(Finding("amdgpu", FindingKind.NOT_FOUND, "no GPU of amd"),),
     )  # fmt: skip
 
@@ -264,8 +271,8 @@ def test_absurd_value_is_refused_and_the_field_named(path: str, value: object) -
 @pytest.mark.parametrize(
     "path",
     ["os", "arch", "cpu", "cpu.model", "cpu.physical_cores", "cpu.logical_cores", "memory",
-     "memory.total_bytes", "memory.available_bytes", "gpus", "gpus.0.name", "gpus.0.unified",
-     "gpus.0.total_bytes", "gpus.0.free_bytes", "gpus.0.vendor", "disks.0.path",
+     "memory.total_bytes", "memory.available_bytes", "gpus", "gpus.0.name",
+     "gpus.0.total_bytes", "gpus.0.vendor", "disks.0.path",
      "memory_bandwidth_bytes_per_second", "memory_bandwidth_bytes_per_second.value"],
 )  # fmt: skip
 def test_missing_field_is_named(path: str) -> None:
@@ -278,6 +285,13 @@ def test_missing_field_is_named(path: str) -> None:
     with pytest.raises(UsageError) as refused:
         from_document(document)
     assert f"{path.replace('.0', '[0]')} is missing" in refused.value.message
+
+
+def test_a_card_is_described_by_vendor_name_and_memory() -> None:
+    document = to_document(example())
+    document["gpus"] = [{"vendor": "nvidia", "name": "RTX 4060 Ti", "total_bytes": 16 * GIB}]
+    (gpu,) = from_document(document).gpus
+    assert (gpu.free_bytes, gpu.unified, gpu.integrated) == (16 * GIB, False, False)
 
 
 def test_document_of_the_contract_alone_is_enough() -> None:
@@ -365,10 +379,10 @@ def test_no_name_is_left_anywhere_in_a_document() -> None:
 def test_user_with_the_name_of_a_thing_does_no_harm(user: str) -> None:
     machine = example()
     found = from_document(to_document(machine, private=(user,)))
-    assert (found.os, found.gpus, found.surroundings) == (
+    assert (found.os, found.gpus, found.container) == (
         machine.os,
         machine.gpus,
-        machine.surroundings,
+        machine.container,
     )
 
 

@@ -13,11 +13,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from setup_manager.codec import to_plain
 from setup_manager.machine.checks import Status, machine_checks
-from setup_manager.machine.document import from_document, to_document
+from setup_manager.machine.document import from_document
 from setup_manager.machine.facts import Basis, FindingKind
 from setup_manager.machine.probe.machine import read_machine
-from setup_manager.machine.probe.system import CommandResult, Outcome, Platform
+from setup_manager.machine.probe.system import CommandResult, Outcome
+from setup_manager.platforms import Platform
 
 LINUX = Platform("linux", "6.1", "x86_64")
 MACOS = Platform("macos", "15.1", "arm64")
@@ -44,10 +46,10 @@ def test_this_machine_is_read_in_time_and_survives_the_way_back(tmp_path: Path) 
     )
     assert time.monotonic() - before < 5
     assert machine.memory.total_bytes > 0
-    assert machine.bandwidth.basis is Basis.MEASURED
+    assert machine.memory_bandwidth_bytes_per_second.source is Basis.MEASURED
     assert [disk.purpose for disk in machine.disks] == ["models"]
-    document = json.loads(json.dumps(to_document(machine)))
-    assert to_document(from_document(document)) == document
+    document = json.loads(json.dumps(to_plain(machine)))
+    assert to_plain(from_document(document)) == document
     assert machine_checks(machine)
 
 
@@ -58,7 +60,7 @@ def test_machine_that_can_be_read_nowhere_is_findings_and_no_crash(
     machine = read_machine(tmp_path, NOTHING, platform=platform, meter=None)
     assert machine.memory.total_bytes == 0
     assert machine.cpu.physical_cores == 1
-    assert machine.bandwidth.basis is Basis.GUESS
+    assert machine.memory_bandwidth_bytes_per_second.source is Basis.GUESS
     memory = next(finding for finding in machine.findings if finding.probe == "memory")
     assert memory.kind is FindingKind.BROKEN
     assert {check.name for check in machine_checks(machine)} >= {"memory", "processor", "power"}
@@ -88,7 +90,7 @@ def test_raising_meter_and_room_reader_become_findings(tmp_path: Path) -> None:
         places={"models": tmp_path},
     )  # fmt: skip
     assert {"disks", "memory-bandwidth"} <= {finding.probe for finding in machine.findings}
-    assert machine.bandwidth.basis is Basis.GUESS
+    assert machine.memory_bandwidth_bytes_per_second.source is Basis.GUESS
 
 
 def test_hanging_probe_is_left_behind(tmp_path: Path) -> None:
@@ -180,6 +182,6 @@ def test_files_full_of_rubbish_never_crash_and_figures_stay_in_range(
     assert machine.cpu.physical_cores >= 1
     assert 0 < machine.cpu.usable_cores <= machine.cpu.logical_cores
     if memory.total_bytes:
-        document = to_document(machine)
-        assert to_document(from_document(document)) == document
+        document = to_plain(machine)
+        assert to_plain(from_document(document)) == document
     machine_checks(machine)

@@ -138,7 +138,7 @@ def test_wsl_version(version: str, wsl: int) -> None:
     ],
 )
 def test_container_kind(files: Mapping[str, str], kind: str, tmp_path: Path) -> None:
-    assert read_surroundings(system(tmp_path, files), {}, None).container == kind
+    assert read_surroundings(system(tmp_path, files), {}, None).kind == kind
 
 
 @pytest.mark.parametrize(
@@ -176,4 +176,4 @@ def test_clock_before_the_release_is_not_plausible(tmp_path: Path) -> None:
 
 
 def test_windows_has_no_proc(tmp_path: Path) -> None:
-    assert read_surroundings(system(tmp_path, {}, os="windows"), {}, None).container == "none"
+    assert read_surroundings(system(tmp_path, {}, os="windows"), {}, None).kind == "none"

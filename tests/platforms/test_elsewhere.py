@@ -16,12 +16,12 @@ import pytest
 
 from setup_manager.cli import terminal
 from setup_manager.cli.interrupt import Interruption
+from setup_manager.library.host import this_host
 from setup_manager.rehearsal.model import model_path
 from setup_manager.runtimes import server
 from setup_manager.runtimes.base import ModelFiles
 from setup_manager.runtimes.options import StartOptions
 from setup_manager.runtimes.server import ServerProcess
-from setup_manager.state.host import this_host
 from tests.api.conftest import Surroundings
 from tests.runtimes.fakes import FakeServer
 

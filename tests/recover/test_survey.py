@@ -13,9 +13,9 @@ import pytest
 from scripts.make_leftovers import FILE, REPOSITORY
 from setup_manager.catalog.artifact import Artifact, Role
 from setup_manager.catalog.variant import Catalog, CatalogFile
-from setup_manager.hub.layout import PlainFolderLayout
+from setup_manager.library.layout import PlainFolderLayout
 from setup_manager.recover.find import find_leftovers
-from setup_manager.recover.survey import Action, Finding, by_artifact, pinned_only, survey
+from setup_manager.recover.survey import Action, Finding, by_artifact, pinned_only, survey_leftovers
 from setup_manager.units import MIB
 from tests.gguf.files import write_model
 from tests.recover.conftest import LIMITS
@@ -60,7 +60,7 @@ def folder(tmp_path: Path) -> Path:
 
 def seen(folder: Path, catalog: Catalog, *named: Path) -> tuple[Finding, ...]:
     leftovers = find_leftovers([folder], LIMITS).leftovers
-    return survey(leftovers, catalog, pinned_only, {}, named=frozenset(named))
+    return survey_leftovers(leftovers, catalog, pinned_only, {}, named=frozenset(named))
 
 
 def test_a_part_is_to_be_finished(model: Path, folder: Path, catalog: Catalog) -> None:
@@ -135,7 +135,7 @@ def test_a_file_that_is_being_written_is_left_alone(
     path.write_bytes(model.read_bytes()[: 20 * MIB])
     leftovers = find_leftovers([folder], LIMITS).leftovers
     busy = {path: "another program has it open for writing"}
-    (finding,) = survey(leftovers, catalog, pinned_only, busy)
+    (finding,) = survey_leftovers(leftovers, catalog, pinned_only, busy)
     assert finding.action is Action.LEAVE
     assert "open for writing" in finding.reason
 
@@ -150,7 +150,7 @@ def test_what_is_installed_is_passed_over_and_its_leftovers_are_left_alone(
     (folder / f"{FILE}.part").write_bytes(model.read_bytes()[: 20 * MIB])
     leftovers = find_leftovers([folder, tmp_path / "models"], LIMITS).leftovers
     assert len(leftovers) == 2
-    (finding,) = survey(leftovers, catalog, pinned_only, {}, layout=layout)
+    (finding,) = survey_leftovers(leftovers, catalog, pinned_only, {}, layout=layout)
     assert finding.action is Action.LEAVE
     assert "is here already" in finding.reason
     assert by_artifact([finding]) == {}

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from setup_manager.app import install
 from setup_manager.catalog.load import load_catalog
-from setup_manager.download.options import DownloadOptions, NetworkOptions
-from setup_manager.machine.facts import Disk, Machine, MemoryUser, Surroundings
+from setup_manager.machine.facts import Container, Disk, Machine, MemoryUser
 from setup_manager.rehearsal.faults import BadLine
 from setup_manager.rehearsal.loopback import LoopbackHub
 from setup_manager.rehearsal.model import (
@@ -19,31 +19,14 @@ from setup_manager.rehearsal.model import (
     rehearsal_catalog,
 )
 from setup_manager.report.content import Content
-from setup_manager.state.paths import resolve_paths
+from setup_manager.report.facts import ReportRequest, gather
+from setup_manager.session.session import Session
 from setup_manager.units import GIB
-from setup_manager.workflow.install import InstallRequest, install
-from setup_manager.workflow.planning import Planning
-from setup_manager.workflow.report import ReportRequest, gather
-from setup_manager.workflow.session import HubAccess, Session
 from tests.fit.machines import cpu_machine
+from tests.support.sessions import session_at
 
 CREATED_AT = "2026-05-04T03:02:01+00:00"
 MODEL = "rehearsal:F16"
-
-
-def session_at(home: Path, endpoint: str = "http://127.0.0.1:9") -> Session:
-    """A session that lives in one folder and reaches no hub but the one named."""
-    environment = {"HF_HUB_CACHE": str(home / "hub"), "GEMMA_SETUP_HOME": str(home)}
-    paths = resolve_paths(environment, os_name="linux", home=home, temporary=home)
-    network = NetworkOptions.from_environment({})
-    return Session(
-        paths,
-        environment=environment,
-        home=home,
-        hub=HubAccess(endpoint),
-        network=replace(network, stall_seconds=1.0),
-        downloading=DownloadOptions(chunk_bytes=128 * 1024, checks_dir=home / "checks"),
-    )
 
 
 @pytest.fixture(scope="session")
@@ -54,9 +37,8 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Session:
     with LoopbackHub({REPOSITORY: {FILE_NAME: model_path()}}, faults=[BadLine()]) as hub:
         session = session_at(home, hub.endpoint)
         session.catalog = rehearsal_catalog(hub.artifact(REPOSITORY, FILE_NAME).commit)
-        planning = Planning(context=4096, runtime="embedded")
-        result = install(session, InstallRequest(VARIANT, planning=planning))
-    assert result.error is None, (result.error.message, result.error.context)
+        request = install.Request(model=VARIANT, context=4096, runtime="embedded")
+        install.run(session, install.plan(session, request))
     return session
 
 
@@ -87,7 +69,7 @@ def private_machine(available_gib: float = 6.0) -> Machine:
         users=(MemoryUser("secret-editor", 5 * GIB, 3), MemoryUser("diary", 2 * GIB, 1)),
     )
     disk = Disk("/home/alice/models", 10**11, 10**12, "ext4", device="alices-usb-stick")
-    return replace(machine, disks=(disk,), surroundings=Surroundings(proxies=("ALICE_PROXY",)))
+    return replace(machine, disks=(disk,), container=Container(proxies=("ALICE_PROXY",)))
 
 
 def catalog_document() -> dict[str, object]:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from setup_manager.state.history import (
+from setup_manager.library.history import (
     MOST_RUNS,
     DownloadRun,
     DownloadSample,

@@ -17,14 +17,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from setup_manager.errors import SetupError
+from setup_manager.hints import install_extra
 from setup_manager.report import drawing
 from setup_manager.report.content import Content
+from setup_manager.report.facts import ReportRequest, context_grid, gather
 from setup_manager.report.page import render
 from setup_manager.report.planned_charts import memory_bars, memory_scale_bytes
-from setup_manager.workflow.report import ReportRequest, context_grid, gather
-from setup_manager.workflow.session import Session
+from setup_manager.session.session import Session
 from tests.fit.machines import card, cpu_machine, mac
-from tests.report.conftest import CREATED_AT, MODEL, session_at
+from tests.report.conftest import CREATED_AT, MODEL
+from tests.support.sessions import session_at
 
 HOSTILE = (
     "\0\x1b[31m\ufffe\udc80</script><script>alert(1)</script>"
@@ -270,7 +272,7 @@ def test_without_the_extra_the_error_says_what_to_install() -> None:
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     code, hint, fact = done.stdout.strip().split(" | ")
     assert code == "report-extra-missing"
-    assert "pip install 'gemma-setup[report]'" in hint
+    assert f"Run `{install_extra('report')}`" in hint
     assert fact == "vl_convert is missing"
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from setup_manager.download.options import DownloadOptions, NetworkOptions
+from setup_manager.download.job import DownloadOptions
 from setup_manager.errors import (
     DownloadFailedError,
     InterruptedByUserError,
@@ -18,6 +18,7 @@ from setup_manager.errors import (
     SetupError,
     VerificationFailedError,
 )
+from setup_manager.net.options import NetworkOptions
 from setup_manager.runtimes import llama_cpp
 from setup_manager.runtimes.llama_builds import LlamaBuilds, fetch_releases, install
 from setup_manager.runtimes.releases import Build, choose_build

@@ -6,7 +6,6 @@ import hashlib
 import os
 import shutil
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -16,15 +15,16 @@ import pytest
 
 from setup_manager import rehearsal
 from setup_manager.errors import RegistrationFailedError
-from setup_manager.machine.probe.system import LocalCommands, System, this_platform
+from setup_manager.machine.live import machine_reader
+from setup_manager.machine.probe.system import LocalCommands, System
+from setup_manager.net.local import LocalClient
+from setup_manager.platforms import this_platform
 from setup_manager.runtimes import ollama
-from setup_manager.runtimes.http import LocalClient
 from setup_manager.runtimes.ollama.registration import RegisterProgress
 from setup_manager.runtimes.ollama.server import find_model, list_models, show
 from setup_manager.runtimes.ollama.store import place_blob, store_of_modelfile
 from setup_manager.runtimes.options import StartOptions
 from setup_manager.runtimes.server import free_port
-from setup_manager.smoke.reading import machine_reader
 from setup_manager.smoke.request import SmokeRequest, Watch
 from setup_manager.smoke.run import run_smoke_ollama
 from tests.runtimes.ollama_standin import ollama_standin
@@ -33,6 +33,8 @@ from tests.runtimes.random_gguf import (
     write_random_gemma4,
     write_random_projector,
 )
+from tests.support.programs import OLLAMAS
+from tests.support.waiting import wait_until
 
 NAME = "gemma-4-e4b:UD-Q4_K_XL"
 
@@ -42,7 +44,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("ollama") / "models"
 
 
-@pytest.fixture(scope="module", params=["stand-in", "real"])
+@pytest.fixture(scope="module", params=OLLAMAS)
 def endpoint(request: pytest.FixtureRequest, store: Path) -> Iterator[str]:
     serve = ollama_standin if request.param == "stand-in" else real_ollama
     shutil.rmtree(store, ignore_errors=True)
@@ -69,10 +71,8 @@ def real_ollama(store: Path) -> Iterator[str]:
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
-    deadline = time.monotonic() + 30
-    while not ollama.find({"OLLAMA_HOST": address}).endpoint and time.monotonic() < deadline:
-        time.sleep(0.05)
     try:
+        wait_until(lambda: ollama.find({"OLLAMA_HOST": address}).endpoint, 30, "an answer")
         yield f"http://{address}"
     finally:
         server.terminate()

@@ -68,7 +68,7 @@ def machine(os: str, arch: str, *vendors: Vendor) -> Machine:
         arch=arch,
         cpu=Processor("cpu", 4, 8, 8.0),
         memory=Memory(16 * 10**9, None, 8 * 10**9, "test"),
-        bandwidth=Bandwidth(3e10, Basis.GUESS),
+        memory_bandwidth_bytes_per_second=Bandwidth(3e10, Basis.GUESS),
         gpus=gpus,
     )
 

@@ -6,9 +6,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from setup_manager.catalog.artifact import Artifact, Model, Role
-from setup_manager.download.verified import VerifiedFile
+from setup_manager.download.job import VerifiedFile
 from setup_manager.errors import SetupError
-from setup_manager.state.inventory import InstalledModel, Inventory, Registration
+from setup_manager.library.inventory import InstalledModel, Inventory, Registration
 
 WEIGHTS = Artifact("org/repo", "model.gguf", "a" * 40, 4, "b" * 64)
 PROJECTOR = Artifact("org/repo", "mmproj.gguf", "a" * 40, 2, "c" * 64, Role.PROJECTOR)

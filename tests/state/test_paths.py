@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from setup_manager.errors import UsageError
-from setup_manager.state.paths import Paths, Place, resolve_paths
+from setup_manager.library.paths import Paths, Place, resolve_paths
 
 HOME = Path("/home/dev")
 

@@ -2,92 +2,45 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any
 
-from setup_manager.cli.options import (
-    DownloadingOptions,
-    ModelOptions,
-    StorageOptions,
-    WritingOptions,
-    gemma_command,
-    model_argument,
-)
-from setup_manager.cli.result import Outcome
+from setup_manager.cli.command import gemma_command
+from setup_manager.cli.options import TRANSFER, WRITING, model_argument
+from setup_manager.cli.outcome import Outcome
 from setup_manager.cli.shell import Shell
-from setup_manager.units import format_duration, format_rate, format_size
-
-if TYPE_CHECKING:
-    from setup_manager.download.plan import DownloadPlan
-    from setup_manager.workflow.download import DownloadResult
 
 
 @gemma_command(
     "download",
-    WritingOptions,
-    StorageOptions,
-    ModelOptions,
-    DownloadingOptions,
+    model_argument(),
+    "with_projector",
+    "with_drafter",
+    *WRITING,
+    "latest",
+    *TRANSFER,
+    "no_recover",
+    "models_dir",
+    "catalog",
     examples=(
         "gemma-setup download e4b",
         "gemma-setup download 12b --with-projector --limit-rate 5M",
         "gemma-setup download org/repo:Q4_K_M --models-dir ~/models",
+        'path="$(gemma-setup download e4b)"',
     ),
 )
-@model_argument()
-def command(
-    shell: Shell,
-    writing: WritingOptions,
-    storage: StorageOptions,
-    files: ModelOptions,
-    downloading: DownloadingOptions,
-    model: str,
-) -> Outcome:
-    """Fetch and verify MODEL; run it again after any interruption to go on."""
-    from setup_manager.cli.plans import wanted_of
-    from setup_manager.workflow.download import (
-        check_disk,
-        download,
-        plan_document,
-        plan_download,
-    )
-    from setup_manager.workflow.record import recorded
-    from setup_manager.workflow.subject import Subject
+def command(shell: Shell, **asked: Any) -> Outcome:
+    """Download and verify MODEL; run it again after any interruption to continue.
 
-    session = shell.open_session(storage, downloading)
-    subject = Subject(session, model, wanted_of(files))
-    planned = plan_download(session, subject.model)
-    check_disk(session, planned)
-    if writing.dry_run:
-        return Outcome(plan_document(subject.model, planned), plan_text(planned))
-    if planned.fetch_bytes:
-        shell.note(plan_text(planned))
-    with recorded(session) as record:
-        record.model = subject.name
-        result = download(session, subject.model)
-    return Outcome(result.document(), result_text(result))
+    Where stdout is not a terminal, it gets the path of the file alone.
+    """
+    from setup_manager.app import download
+    from setup_manager.cli.render.download_text import download_plan_text, download_text
 
-
-def plan_text(planned: DownloadPlan) -> str:
-    """Say what a download will do."""
-    lines = []
-    for file in planned.files:
-        state = "is here already" if file.installed else f"{format_size(file.fetch_bytes)} to fetch"
-        if file.reuse_bytes and not file.installed:
-            state += f", {format_size(file.reuse_bytes)} are here"
-        artifact = file.artifact
-        lines.append(f"{artifact.name}: {format_size(artifact.size_bytes)}, {state}")
-        lines.append(f"  from {artifact.repository} at {artifact.commit[:10]}")
-    return "\n".join(lines)
-
-
-def result_text(result: DownloadResult) -> str:
-    """Say what a download brought and where it lies."""
-    fetched, reused = result.fetched_bytes, result.reused_bytes
-    if not fetched:
-        return f"{result.model.name} is here already and verified:\n{result.path}"
-    rate = f", {format_rate(fetched / result.seconds)}" if result.seconds > 1 else ""
-    kept = f"; {format_size(reused)} were here already" if reused else ""
-    return (
-        f"{result.model.name} fetched and verified: {format_size(fetched)} in "
-        f"{format_duration(result.seconds)}{rate}{kept}\n{result.path}"
-    )
+    session = shell.session
+    plan = download.plan(session, download.Request(**asked))
+    if shell.dry_run:
+        return Outcome(plan.document(), download_plan_text(plan.files))
+    if plan.files.fetch_bytes:
+        shell.note(download_plan_text(plan.files))
+    result = download.run(session, plan)
+    return Outcome(result.document(), download_text(result), value=str(result.path))

@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from setup_manager.machine.facts import (
     Bandwidth,
+    Container,
     Disk,
     Finding,
     FindingKind,
@@ -19,7 +20,6 @@ from setup_manager.machine.facts import (
     Memory,
     Power,
     Processor,
-    Surroundings,
     Thermal,
 )
 from setup_manager.machine.probe import apple, cpu, drm, nvidia, power, windows
@@ -28,15 +28,10 @@ from setup_manager.machine.probe.bandwidth import bandwidth_from, measure_readin
 from setup_manager.machine.probe.disk import RoomReader, read_disks, read_room
 from setup_manager.machine.probe.nvidia import GpuAnswer
 from setup_manager.machine.probe.surroundings import read_surroundings
-from setup_manager.machine.probe.system import (
-    CommandRunner,
-    LocalCommands,
-    Platform,
-    System,
-    this_platform,
-)
+from setup_manager.machine.probe.system import CommandRunner, LocalCommands, System
 from setup_manager.machine.probe.vulkan import read_vulkan
 from setup_manager.machine.vendor import gpu_bandwidth
+from setup_manager.platforms import Platform, this_platform
 
 PROBE_SECONDS = 8.0
 """More than the longest chain of command limits in one probe."""
@@ -142,7 +137,7 @@ def read_machine(
     thermal = rest.start("thermal", lambda: power.read_thermal(system), Thermal())
     supply = rest.start("power-supply", lambda: power.read_undervoltage(system), no_findings)
     around = rest.start(
-        "surroundings", lambda: read_surroundings(system, environment, now), Surroundings()
+        "surroundings", lambda: read_surroundings(system, environment, now), Container()
     )
     nvidia_gpus, nvidia_findings = cards()
     other_gpus, other_findings = others()
@@ -152,12 +147,12 @@ def read_machine(
         arch=system.platform.arch,
         cpu=processor,
         memory=memory,
-        bandwidth=bandwidth(),
+        memory_bandwidth_bytes_per_second=bandwidth(),
         gpus=order_gpus((*nvidia_gpus, *other_gpus)),
         disks=disks(),
         power=power_state(),
         thermal=thermal(),
-        surroundings=around(),
+        container=around(),
     )
     supply_findings = supply()
     findings = (*nvidia_findings, *other_findings, *supply_findings)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from setup_manager.machine.facts import Surroundings
+from setup_manager.machine.facts import Container
 from setup_manager.machine.probe.apple import read_sysctl
 from setup_manager.machine.probe.cpu import read_board
 from setup_manager.machine.probe.system import System
@@ -87,7 +87,7 @@ def virtual_machine(system: System) -> str:
 
 def read_surroundings(
     system: System, environment: Mapping[str, str], now: float | None
-) -> Surroundings:
+) -> Container:
     """Find out what the system runs in.
 
     Args:
@@ -101,15 +101,15 @@ def read_surroundings(
     clock = now is None or now >= RELEASED
     if system.platform.os == "macos":
         guest = read_sysctl(system).get("kern.hv_vmm_present") == "1"
-        return Surroundings(
+        return Container(
             virtual_machine="apple" if guest else "", proxies=proxies, clock_plausible=clock
         )
     if system.platform.os != "linux":
-        return Surroundings(proxies=proxies, clock_plausible=clock)
+        return Container(proxies=proxies, clock_plausible=clock)
     proc_version = system.read("/proc/version") or ""
     wsl = wsl_version(proc_version)
-    return Surroundings(
-        container=container_kind(system, proc_version),
+    return Container(
+        kind=container_kind(system, proc_version),
         wsl=wsl,
         virtual_machine="hyper-v" if wsl == 2 else virtual_machine(system),
         board=read_board(system),

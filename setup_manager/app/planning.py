@@ -1,0 +1,92 @@
+"""Settings for a run: what was asked for, and what is left to choose."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from setup_manager.app.installed import find_installed
+from setup_manager.app.requests import Run
+from setup_manager.app.verbs.runtime import ChosenRuntime, choose_runtime, find_runtimes
+from setup_manager.fit import (
+    USUAL_CONTEXTS,
+    Settings,
+    check_settings,
+    compare,
+    default_context,
+    default_headroom,
+    memory_use,
+)
+from setup_manager.library import InstalledModel
+from setup_manager.machine import Machine
+from setup_manager.runtimes.base import RuntimeStatus
+from setup_manager.session import Session, Subject
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """An installed model, and how it is started.
+
+    Attributes:
+        model: The model.
+        subject: What the catalogue knows of it, None where it knows nothing.
+        runtime: What will run it.
+        settings: How.
+    """
+
+    model: InstalledModel
+    subject: Subject | None
+    runtime: ChosenRuntime
+    settings: Settings
+
+
+def plan_launch(
+    session: Session,
+    text: str,
+    asked: Run,
+    choose: Callable[[Sequence[RuntimeStatus], str], ChosenRuntime] = choose_runtime,
+) -> Launch:
+    """Say how an installed model is started.
+
+    Args:
+        session: What to work with.
+        text: MODEL argument.
+        asked: What was asked for.
+        choose: Chooses what runs it.
+
+    Raises:
+        UsageError: If the model is not installed, or a number is out of range for it.
+        RuntimeMissingError: If nothing here can run it.
+    """
+    model, subject = find_installed(session, text, asked)
+    runtime = choose(find_runtimes(session), asked.runtime)
+    if subject is None:
+        return Launch(model, None, runtime, asked.settings(runtime.name))
+    settings = settings_for(subject, asked, session.machine, runtime.name)
+    return Launch(model, subject, runtime, settings)
+
+
+def settings_for(subject: Subject, asked: Run, machine: Machine, runtime: str) -> Settings:
+    """Choose the settings of one model: the context asked for, or the longest usual that fits.
+
+    Raises:
+        UsageError: If they are out of range for the variant, or the variant is unknown.
+    """
+    settings = asked.settings(runtime)
+    variant = subject.variant
+    if variant is None:
+        return settings
+    if asked.context is not None:
+        check_settings(settings, variant.architecture)
+        return settings
+    headroom = default_headroom(machine)
+    longest = variant.architecture.context_length
+    usual = [context for context in USUAL_CONTEXTS if context <= longest] or [longest]
+    chosen = default_context(
+        usual,
+        settings,
+        lambda tried: compare(
+            memory_use(variant.architecture, subject.weights, tried, machine), machine, headroom
+        ),
+    )
+    return replace(chosen, gpu_layers=None)

@@ -1,0 +1,177 @@
+"""The parts that requests share, each defined once and checked when a request is made.
+
+A field that is None, or has its default, was not asked for.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from setup_manager.errors import UsageError
+from setup_manager.fit import KvType, Preference, Settings, check_settings
+from setup_manager.machine import Machine, from_document
+from setup_manager.session import Companions, Session
+
+KvTypeName = Literal["f16", "q8_0", "q4_0"]
+PreferenceName = Literal["speed", "quality", "balanced"]
+TaskName = Literal["chat", "coding", "vision", "long documents"]
+StrPath = str | os.PathLike[str]
+
+# What memory is worked out for where no runtime needs to be here yet.
+_USUAL_RUNTIME = "llama.cpp"
+_MAX_MACHINE_FILE_BYTES = 4 * 1024 * 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class Files(Companions):
+    """Which files of a model are fetched.
+
+    Attributes:
+        latest: The newest upload that the hub has instead of the pinned one.
+    """
+
+    latest: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run(Companions):
+    """How a model is to run.
+
+    Attributes:
+        context: Tokens that one conversation may hold, None for what fits.
+        kv_type: How keys and values are stored, None for f16.
+        slots: Requests served side by side, None for one.
+        ubatch: Tokens computed at once, None for 512.
+        runtime: The name of a runtime, or ``"auto"``.
+
+    Raises:
+        UsageError: If a value is out of range.
+    """
+
+    context: int | None = None
+    kv_type: KvTypeName | None = None
+    slots: int | None = None
+    ubatch: int | None = None
+    runtime: str = "auto"
+
+    def __post_init__(self) -> None:
+        require("kv_type", self.kv_type, (None, *KvType))
+        self.settings()
+
+    @property
+    def planned_runtime(self) -> str:
+        """The runtime that memory is worked out for when none needs to be here yet."""
+        return _USUAL_RUNTIME if self.runtime == "auto" else self.runtime
+
+    def settings(self, runtime: str | None = None) -> Settings:
+        """Make settings; what was not asked for is the default's.
+
+        Args:
+            runtime: What will run the model, None for the runtime planned for.
+
+        Raises:
+            UsageError: If a number is out of range.
+        """
+        default = Settings()
+        kind = KvType(self.kv_type) if self.kv_type else KvType.F16
+        settings = Settings(
+            context=default.context if self.context is None else self.context,
+            key_type=kind,
+            value_type=kind,
+            slots=default.slots if self.slots is None else self.slots,
+            ubatch=default.ubatch if self.ubatch is None else self.ubatch,
+            projector=self.with_projector,
+            drafter=self.with_drafter,
+            runtime=runtime or self.planned_runtime,
+        )
+        check_settings(settings)
+        return settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class OnMachine:
+    """Which machine is planned for.
+
+    Attributes:
+        machine: Another machine than this one: ``data.machine`` of `check --json` run there, or
+            the file that has it.
+    """
+
+    machine: Machine | StrPath | None = None
+
+    def machine_in(self, session: Session) -> Machine:
+        """Take the machine that was named, or the session's own.
+
+        Raises:
+            UsageError: If a file that was named is no machine.
+        """
+        if self.machine is None:
+            return session.machine
+        if isinstance(self.machine, Machine):
+            return self.machine
+        return _read_machine_file(Path(self.machine))
+
+
+@dataclass(frozen=True, kw_only=True)
+class RankedRun(Run):
+    """How a model is to run that is chosen from a ranking.
+
+    Attributes:
+        prefer: What to rank by.
+    """
+
+    prefer: PreferenceName = "balanced"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require("prefer", self.prefer, Preference)
+
+
+@dataclass(frozen=True, kw_only=True)
+class IntoOllama:
+    """How a model gets into Ollama.
+
+    Attributes:
+        ollama_link: Link the blobs and write the manifest by hand: no copy, undocumented.
+        pull: Let Ollama fetch the model from the hub by itself.
+        name: Name to register under, None for the usual one.
+    """
+
+    ollama_link: bool = False
+    pull: bool = False
+    name: str | None = None
+
+
+def require(field: str, value: object, known: Iterable[object]) -> None:
+    """Refuse a value that types alone do not keep out.
+
+    Raises:
+        UsageError: If it is none of the known ones.
+    """
+    choices = tuple(known)
+    if value not in choices:
+        raise UsageError(
+            f"{field} cannot be {value!r}.",
+            code="bad-argument",
+            hint=f"Give one of: {', '.join(map(str, choices))}.",
+        )
+
+
+def _read_machine_file(path: Path) -> Machine:
+    """Read `data.machine` of `check --json`, or the whole document."""
+    try:
+        with path.open("rb") as file:
+            document = json.loads(file.read(_MAX_MACHINE_FILE_BYTES))
+    except (OSError, ValueError, RecursionError) as error:
+        raise UsageError(
+            f"{path} is no machine description.",
+            code="bad-machine",
+            context=[str(error)],
+            hint="Make one with `gemma-setup check --json > machine.json` on that machine.",
+        ) from error
+    return from_document(document)

@@ -1,0 +1,176 @@
+"""Trying an installed model: what is predicted, the test under its guard, what is kept of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from setup_manager.app.installed import model_files
+from setup_manager.app.planning import Launch, plan_launch
+from setup_manager.app.record import observed, recorded
+from setup_manager.app.requests import Run
+from setup_manager.app.verbs.runtime import server_runtime
+from setup_manager.catalog import Role
+from setup_manager.errors import UsageError
+from setup_manager.fit import Measurement, Settings, memory_use, predict_speed
+from setup_manager.library import InstalledModel
+from setup_manager.machine import Live
+from setup_manager.net import LocalClient
+from setup_manager.runtimes.options import start_options
+from setup_manager.session import Session, Subject
+from setup_manager.smoke import (
+    Prediction,
+    SmokeReport,
+    SmokeRequest,
+    Watch,
+    run_smoke,
+    run_smoke_ollama,
+    smoke_options,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request(Run):
+    """Which model is tried, and how far.
+
+    Attributes:
+        model: MODEL argument of an installed model.
+        image: Ask about a picture; needs the projector.
+        long_minutes: How long generation is repeated, 0 for once.
+    """
+
+    model: str
+    image: bool = False
+    long_minutes: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What will be tried, and how far.
+
+    Attributes:
+        launch: The model, what runs it, and how it is started for use; the test takes a short
+            context of it.
+        image: Ask about a picture; needs the projector.
+        long_minutes: How long generation is repeated, 0 for once.
+        with_drafter: Measure with the drafter too.
+    """
+
+    launch: Launch
+    image: bool = False
+    long_minutes: float = 0.0
+    with_drafter: bool = False
+
+
+def plan(session: Session, request: Request) -> Plan:
+    """Say what will be tried.
+
+    Raises:
+        RuntimeMissingError: If what is to run it is not here.
+        UsageError: If the model is not installed, or a file that the test needs is not.
+    """
+    launch = plan_launch(session, request.model, request)
+    needed = {Role.PROJECTOR: request.image, Role.DRAFTER: request.with_drafter}
+    for role, wanted in needed.items():
+        if wanted:
+            _require_companion(launch.model, role)
+    return Plan(launch, request.image, request.long_minutes, request.with_drafter)
+
+
+def run(session: Session, plan: Plan) -> SmokeReport:
+    """Try a model with a runtime, and keep what was measured.
+
+    Returns:
+        What came of it, right or wrong: `require_passed` makes the error of a wrong one.
+
+    Raises:
+        SmokeFailedError: If it does not run.
+        RuntimeMissingError: If the runtime is too old for it.
+    """
+    with recorded(session, plan.launch.model.name):
+        return carry_out(session, plan)
+
+
+def carry_out(session: Session, plan: Plan) -> SmokeReport:
+    """Do what `run` does, without a record for the report."""
+    launch, model = plan.launch, plan.launch.model
+    options = smoke_options(start_options(launch.settings))
+    tried = replace(launch.settings, context=options.context, slots=1, drafter=False)
+    request = SmokeRequest(
+        model=model.name,
+        options=options,
+        predicted=_predict(session, launch.subject, tried, session.measurements.all()),
+        image=plan.image,
+        has_gpu=bool(session.machine.gpus),
+        long_minutes=plan.long_minutes,
+    )
+    report = _try(session, plan, request)
+    _keep(session, model, report)
+    # What is kept beside the measurement is the prediction that knew no measurement, so that
+    # corrections do not pile up.
+    plain = _predict(session, launch.subject, tried, ())
+    measured = report.completion.tokens_per_second
+    if report.passed and plain is not None and measured > 0:
+        session.measurements.add(Measurement(model.name, tried, plain.tokens_per_second, measured))
+    return report
+
+
+def _try(session: Session, plan: Plan, request: SmokeRequest) -> SmokeReport:
+    watch, observer = _watch(session), session.observer.smoke
+    model, runtime = plan.launch.model, plan.launch.runtime.status
+    if runtime.name == "ollama":
+        client, known_as = LocalClient(runtime.endpoint), _registered_name(model)
+        return run_smoke_ollama(client, known_as, request, watch, observer)
+    files = model_files(model, with_drafter=plan.with_drafter)
+    if not plan.image:
+        files = replace(files, projector=None)
+    return run_smoke(server_runtime(runtime), files, request, watch, observer)
+
+
+def _registered_name(model: InstalledModel) -> str:
+    registration = model.registration("ollama")
+    if registration is None:
+        raise UsageError(
+            f"Ollama does not know {model.name} by this tool.",
+            code="not-registered",
+            hint=f"Run `gemma-setup register {model.name} --runtime ollama` first.",
+        )
+    return registration.name
+
+
+def _require_companion(model: InstalledModel, role: Role) -> None:
+    if model.file(role) is None:
+        raise UsageError(
+            f"{model.name} was installed without its {role}.",
+            code="not-installed",
+            hint=f"Run `gemma-setup download {model.name} --with-{role}` first.",
+        )
+
+
+def _predict(
+    session: Session,
+    subject: Subject | None,
+    settings: Settings,
+    measurements: Sequence[Measurement],
+) -> Prediction | None:
+    if subject is None or subject.variant is None:
+        return None
+    machine = session.machine
+    architecture, weights = subject.variant.architecture, subject.weights
+    use = memory_use(architecture, weights, settings, machine)
+    rate = predict_speed(architecture, weights, settings, machine, measurements=measurements)
+    return Prediction(use.total_bytes, rate.tokens_per_second, rate.low, rate.high)
+
+
+def _watch(session: Session) -> Watch:
+    live = Live(session.machine, session.environment)
+    watch = Watch(live.read, live.read_process, live.used_vram_bytes)
+    return observed(watch, session.observer)
+
+
+def _keep(session: Session, model: InstalledModel, report: SmokeReport) -> None:
+    """Record the result with the model."""
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    current = session.inventory.find(model.name) or model
+    session.inventory.save(replace(current, last_smoke={"time": now, **report.document()}))

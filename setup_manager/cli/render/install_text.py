@@ -1,0 +1,50 @@
+"""What `install` will do, and how the model is started afterwards."""
+
+from __future__ import annotations
+
+from setup_manager.app import install
+from setup_manager.cli.render.explain_text import speed_text
+from setup_manager.cli.terminal import Terminal
+from setup_manager.units import format_memory, format_size
+
+NOTHING_DONE = "Nothing was done; run again without --dry-run."
+
+
+def install_plan_text(plan: install.Plan) -> str:
+    """Say in few lines what will be done."""
+    download = plan.download.files
+    lines = [
+        f"  model    {plan.subject.name}, {format_size(plan.subject.model.size_bytes)}"
+        + ("" if plan.subject.pinned else " (size checked online)"),
+        f"  download {format_size(download.fetch_bytes)}"
+        + (f", {format_size(download.reuse_bytes)} already here" if download.reuse_bytes else ""),
+        f"  disk     {format_size(download.peak_disk_bytes)} at the peak"
+        + (
+            f", of which {format_size(download.copied_bytes)} for Ollama's copies"
+            if download.copied_bytes
+            else ""
+        ),
+        f"  runtime  {plan.runtime.name}: {plan.runtime.reason}",
+    ]
+    if plan.memory is not None and plan.speed is not None:
+        lines.append(
+            f"  memory   {format_memory(plan.memory.needed_bytes)} at "
+            f"{plan.settings.context:,} tokens of context"
+            + (": tight, close other programs first" if plan.verdict == "tight" else "")
+        )
+        lines.append(f"  speed    {speed_text(plan.speed)}")
+    return "\n".join(lines)
+
+
+def install_text(result: install.Result, program: str, terminal: Terminal) -> str:
+    """Say how the model is started from now on, where it is, and how to remove it."""
+    model, commands, styled = result.model, result.commands, terminal.styled
+    lines = [
+        f"{styled('Gemma 4 is ready.', 'bold')} To start it:",
+        f"  {styled(commands.start, 'bold')}",
+        f"  {commands.ask}",
+    ]
+    if model.files:
+        lines.append(styled(f"Model file: {model.weights.path}", "dim"))
+    lines.append(styled(f"To remove it: {program} remove {model.name}", "dim"))
+    return "\n".join(lines)

@@ -1,1 +1,0 @@
-"""The Hugging Face hub: its metadata and the layout of its cache."""

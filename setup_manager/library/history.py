@@ -1,0 +1,257 @@
+"""What is remembered of a model's last installation: how its download went, how its test ran.
+
+One small file a model. Samples are thinned while they are taken, so that a download of days takes
+no more room than one of minutes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from setup_manager.fs import read_json, write_json
+
+_SCHEMA = 1
+MOST_RUNS = 12
+MOST_SAMPLES = 400
+MOST_INCIDENTS = 200
+
+T = TypeVar("T")
+
+
+class Thinned(Generic[T]):
+    """A series that never holds more than a number of samples, evenly spread in time.
+
+    When it is full, every second sample goes and the next ones are taken half as often.
+
+    Args:
+        most: How many samples it may hold, at least 2.
+        interval_seconds: Least time between two samples, to begin with.
+    """
+
+    def __init__(self, most: int = MOST_SAMPLES, interval_seconds: float = 0.1) -> None:
+        self._most = most
+        self._interval = interval_seconds
+        self._taken: list[tuple[float, T]] = []
+        self._newest: T | None = None
+
+    def add(self, seconds: float, sample: T) -> None:
+        """Take a sample, if its time has come; the newest one is kept in any case."""
+        self._newest = sample
+        if self._taken and seconds - self._taken[-1][0] < self._interval:
+            return
+        self._taken.append((seconds, sample))
+        if len(self._taken) >= self._most:
+            self._taken = self._taken[::2]
+            self._interval *= 2
+
+    def samples(self) -> tuple[T, ...]:
+        """Return what was kept, the newest sample last."""
+        kept = [sample for _, sample in self._taken]
+        if self._newest is not None and (not kept or kept[-1] is not self._newest):
+            kept.append(self._newest)
+        return tuple(kept)
+
+
+@dataclass(frozen=True, slots=True)
+class DownloadSample:
+    """How far a download was at a moment.
+
+    Attributes:
+        seconds: Since the run began.
+        bytes: What was here of all its files.
+        rate: Bytes per second over the last seconds.
+        connections: Connections in use.
+    """
+
+    seconds: float
+    bytes: int
+    rate: float
+    connections: int
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """Something that went wrong, or had to be waited for.
+
+    Attributes:
+        seconds: Since the run began.
+        kind: ``"retry"``, ``"wait"``, ``"dropped"``, ``"damaged"`` or ``"failed"``.
+        bytes: What was here of all files at that moment.
+        message: One sentence.
+    """
+
+    seconds: float
+    kind: str
+    bytes: int
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class DownloadRun:
+    """One go at a download, from its start to its end or to what stopped it.
+
+    Attributes:
+        started_at: RFC 3339 time.
+        seconds: How long it took.
+        total_bytes: Length of all files.
+        finished: Whether everything came.
+        samples: How far it was, over time.
+        incidents: What went wrong, the first `MOST_INCIDENTS` of it.
+        further_incidents: How many more there were.
+    """
+
+    started_at: str
+    seconds: float
+    total_bytes: int
+    finished: bool
+    samples: tuple[DownloadSample, ...]
+    incidents: tuple[Incident, ...] = ()
+    further_incidents: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class MachineSample:
+    """The machine at a moment of a smoke test.
+
+    Attributes:
+        seconds: Since the test began.
+        available_bytes: Memory to be had without swapping.
+        capacity_bytes: What may be used at most.
+        process_bytes: What the engine's process holds, None where it is no child of ours.
+        celsius: Hottest processor sensor, None if unknown.
+    """
+
+    seconds: float
+    available_bytes: int
+    capacity_bytes: int
+    process_bytes: int | None = None
+    celsius: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SmokeMark:
+    """A step of a smoke test.
+
+    Attributes:
+        seconds: Since the test began.
+        step: What began: ``"load"``, ``"warm-up"``, ``"question"``, ``"measure"``, …
+    """
+
+    seconds: float
+    step: str
+
+
+@dataclass(frozen=True, slots=True)
+class SmokeRun:
+    """A smoke test over time.
+
+    Attributes:
+        started_at: RFC 3339 time.
+        samples: The machine.
+        marks: The steps.
+    """
+
+    started_at: str
+    samples: tuple[MachineSample, ...]
+    marks: tuple[SmokeMark, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ModelHistory:
+    """What is remembered of one model.
+
+    Attributes:
+        downloads: The runs that brought it, the oldest first.
+        smoke: Its last smoke test.
+    """
+
+    downloads: tuple[DownloadRun, ...] = ()
+    smoke: SmokeRun | None = None
+
+
+class History:
+    """The folder of what is remembered.
+
+    Args:
+        folder: Where it lies; made when first written.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def find(self, model: str) -> ModelHistory:
+        """Read what is remembered of a model; a torn or foreign file counts as nothing."""
+        document = read_json(self._path(model))
+        try:
+            if document is None or document["schema"] != _SCHEMA or document["model"] != model:
+                return ModelHistory()
+            return _history(document)
+        except (KeyError, TypeError, ValueError, AttributeError):
+            return ModelHistory()
+
+    def add_download(self, model: str, run: DownloadRun) -> None:
+        """Remember a run; it goes on from those before it unless they had brought everything.
+
+        Raises:
+            SetupError: If the state folder cannot be written.
+        """
+        before = self.find(model)
+        earlier = before.downloads
+        if earlier and earlier[-1].finished:
+            earlier = ()
+        self._save(model, replace(before, downloads=(*earlier, run)[-MOST_RUNS:]))
+
+    def add_smoke(self, model: str, run: SmokeRun) -> None:
+        """Remember a smoke test in place of the last one.
+
+        Raises:
+            SetupError: If the state folder cannot be written.
+        """
+        self._save(model, replace(self.find(model), smoke=run))
+
+    def forget(self, model: str) -> None:
+        """Drop what is remembered of a model; nothing happens where there is nothing."""
+        self._path(model).unlink(missing_ok=True)
+
+    def _save(self, model: str, history: ModelHistory) -> None:
+        document = {"schema": _SCHEMA, "model": model, **asdict(history)}
+        write_json(self._path(model), document)
+
+    def _path(self, model: str) -> Path:
+        return self._folder / f"{hashlib.sha256(model.encode()).hexdigest()[:24]}.json"
+
+
+def _history(document: Mapping[str, Any]) -> ModelHistory:
+    smoke = document["smoke"]
+    return ModelHistory(
+        downloads=tuple(_download(run) for run in document["downloads"]),
+        smoke=_smoke(smoke) if smoke is not None else None,
+    )
+
+
+def _download(run: Mapping[str, Any]) -> DownloadRun:
+    if not run["samples"]:
+        raise ValueError("a run without samples")
+    return DownloadRun(
+        started_at=str(run["started_at"]),
+        seconds=float(run["seconds"]),
+        total_bytes=int(run["total_bytes"]),
+        finished=bool(run["finished"]),
+        samples=tuple(DownloadSample(**sample) for sample in run["samples"]),
+        incidents=tuple(Incident(**incident) for incident in run["incidents"]),
+        further_incidents=int(run["further_incidents"]),
+    )
+
+
+def _smoke(run: Mapping[str, Any]) -> SmokeRun:
+    if not run["samples"]:
+        raise ValueError("a test without samples")
+    return SmokeRun(
+        started_at=str(run["started_at"]),
+        samples=tuple(MachineSample(**sample) for sample in run["samples"]),
+        marks=tuple(SmokeMark(**mark) for mark in run["marks"]),
+    )

@@ -1,0 +1,260 @@
+"""The inventory: which models this tool put where, and where it registered them.
+
+One small file a model, each replaced as a whole, so that two processes never tear each other's
+record and no lock is needed. The truth about bytes stays with the files themselves: an entry
+whose files are gone is shown as such and never believed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from setup_manager.catalog import Artifact, Model, Role
+from setup_manager.download import VerifiedFile
+from setup_manager.fs import read_json, write_json
+
+_SCHEMA = 1
+
+
+@dataclass(frozen=True, slots=True)
+class InstalledFile:
+    """A file of a model.
+
+    Attributes:
+        artifact: What it is held to.
+        path: Where a user finds it.
+        ours: Whether this tool put it there; a file that was there before is never removed.
+    """
+
+    artifact: Artifact
+    path: Path
+    ours: bool = True
+
+    @property
+    def present(self) -> bool:
+        """Whether the file is there with the right length."""
+        try:
+            return self.path.stat().st_size == self.artifact.size_bytes
+        except OSError:
+            return False
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """A runtime that knows a model.
+
+    Attributes:
+        runtime: ``"llama.cpp"``, ``"ollama"`` or ``"embedded"``.
+        name: What the runtime calls it.
+        details: What undoing it needs.
+    """
+
+    runtime: str
+    name: str
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class InstalledModel:
+    """A model as the inventory records it.
+
+    Attributes:
+        name: Canonical MODEL argument.
+        variant: Variant key, or None.
+        quantization: Label.
+        qat: Whether the weights were trained for this quantization.
+        repository: Where the weights come from, ``org/name``.
+        files: Its files, weights first; none where a runtime fetched the model by itself.
+        registrations: Where it is registered.
+        last_smoke: The last smoke result, or None.
+        installed_at: RFC 3339 time of the last download, ``""`` while the first is under way.
+    """
+
+    name: str
+    variant: str | None
+    quantization: str
+    qat: bool
+    repository: str
+    files: tuple[InstalledFile, ...]
+    registrations: tuple[Registration, ...] = ()
+    last_smoke: Mapping[str, Any] | None = None
+    installed_at: str = ""
+
+    @property
+    def complete(self) -> bool:
+        """Whether every file is there; a projector or drafter alone is no model."""
+        if self.files and self.file(Role.WEIGHTS) is None:
+            return False
+        return all(file.present for file in self.files)
+
+    @property
+    def weights(self) -> InstalledFile:
+        """The first weights file, which is what a runtime is given; a lone companion as it is."""
+        return self.file(Role.WEIGHTS) or self.files[0]
+
+    def file(self, role: Role) -> InstalledFile | None:
+        """Find the first file of a role."""
+        return next((file for file in self.files if file.artifact.role is role), None)
+
+    def registration(self, runtime: str, name: str | None = None) -> Registration | None:
+        """Find the latest registration with a runtime, or the one of a name."""
+        found = (r for r in reversed(self.registrations) if r.runtime == runtime)
+        return next((r for r in found if name in {None, r.name}), None)
+
+    def with_registration(self, registration: Registration) -> InstalledModel:
+        """Record a registration in place of an earlier one of that name with that runtime."""
+        others = self.without_registration(registration).registrations
+        return replace(self, registrations=(*others, registration))
+
+    def without_registration(self, registration: Registration) -> InstalledModel:
+        """Forget what a runtime called the model by one name."""
+        gone = (registration.runtime, registration.name)
+        kept = tuple(r for r in self.registrations if (r.runtime, r.name) != gone)
+        return replace(self, registrations=kept)
+
+
+class Inventory:
+    """The folder of records.
+
+    Args:
+        folder: Where the records lie; made when first written.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def models(self) -> tuple[InstalledModel, ...]:
+        """Read every record that can be read, by name."""
+        if not self._folder.is_dir():
+            return ()
+        records = (_model(read_json(path)) for path in sorted(self._folder.glob("*.json")))
+        return tuple(sorted((r for r in records if r is not None), key=lambda r: r.name))
+
+    def find(self, name: str) -> InstalledModel | None:
+        """Read the record of a model."""
+        return _model(read_json(self._path(name)))
+
+    def record_start(self, model: Model, paths: Mapping[Artifact, Path]) -> InstalledModel:
+        """Record what a download is about to bring, and which files are there already.
+
+        Args:
+            model: What is wanted.
+            paths: Where each file will be found.
+
+        Raises:
+            SetupError: If the state folder cannot be written.
+        """
+        before = self.find(model.name)
+        known = {file.path: file for file in before.files} if before else {}
+        wanted = [
+            known.get(path) or InstalledFile(artifact, path, ours=not path.exists())
+            for artifact, path in paths.items()
+        ]
+        entry = InstalledModel(
+            name=model.name,
+            variant=model.variant,
+            quantization=model.quantization,
+            qat=model.qat,
+            repository=before.repository if before else model.artifacts[0].repository,
+            files=_with_companions(wanted, before),
+            registrations=before.registrations if before else (),
+            last_smoke=before.last_smoke if before else None,
+            installed_at=before.installed_at if before else "",
+        )
+        self.save(entry)
+        return entry
+
+    def record_end(
+        self, entry: InstalledModel, files: tuple[VerifiedFile, ...], *, installed_at: str
+    ) -> InstalledModel:
+        """Record that a download is complete.
+
+        Args:
+            entry: What `record_start` returned.
+            files: The verified files.
+            installed_at: RFC 3339 time.
+
+        Raises:
+            SetupError: If the state folder cannot be written.
+        """
+        ours = {file.artifact: file.ours for file in entry.files}
+        verified = [
+            InstalledFile(file.artifact, file.path, ours.get(file.artifact, True)) for file in files
+        ]
+        complete = replace(
+            entry, files=_with_companions(verified, entry), installed_at=installed_at
+        )
+        self.save(complete)
+        return complete
+
+    def save(self, model: InstalledModel) -> None:
+        """Write a record.
+
+        Raises:
+            SetupError: If the state folder cannot be written.
+        """
+        write_json(self._path(model.name), {"schema": _SCHEMA, **_document(model)})
+
+    def forget(self, name: str) -> None:
+        """Drop a record; nothing happens where there is none."""
+        self._path(name).unlink(missing_ok=True)
+
+    def others_using(self, file: InstalledFile, name: str) -> tuple[str, ...]:
+        """Name the other models that a file belongs to."""
+        return tuple(
+            model.name
+            for model in self.models()
+            if model.name != name and any(other.path == file.path for other in model.files)
+        )
+
+    def _path(self, name: str) -> Path:
+        readable = re.sub(r"[^A-Za-z0-9._-]+", "-", name)[:80]
+        digest = hashlib.sha256(name.encode()).hexdigest()[:12]
+        return self._folder / f"{readable}.{digest}.json"
+
+
+def _with_companions(
+    files: Sequence[InstalledFile], before: InstalledModel | None
+) -> tuple[InstalledFile, ...]:
+    """Keep what an earlier download brought beside these files, weights first."""
+    roles = {file.artifact.role for file in files}
+    kept = [f for f in before.files if f.artifact.role not in roles] if before else []
+    return tuple(sorted((*files, *kept), key=lambda file: file.artifact.role is not Role.WEIGHTS))
+
+
+def _document(model: InstalledModel) -> dict[str, Any]:
+    document = asdict(model)
+    for file in document["files"]:
+        file["path"] = str(file["path"])
+    return document
+
+
+def _model(document: Any) -> InstalledModel | None:
+    """Read a record; one that was torn, edited badly or is from a newer version is no record."""
+    try:
+        if document["schema"] != _SCHEMA:
+            return None
+        return InstalledModel(
+            name=document["name"],
+            variant=document["variant"],
+            quantization=document["quantization"],
+            qat=document["qat"],
+            repository=document["repository"],
+            files=tuple(_file(file) for file in document["files"]),
+            registrations=tuple(Registration(**entry) for entry in document["registrations"]),
+            last_smoke=document["last_smoke"],
+            installed_at=document["installed_at"],
+        )
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return None
+
+
+def _file(document: Mapping[str, Any]) -> InstalledFile:
+    identity = document["artifact"]
+    artifact = Artifact(**{**identity, "role": Role(identity["role"])})
+    return InstalledFile(artifact, Path(document["path"]), bool(document["ours"]))

@@ -1,1 +1,0 @@
-"""What this tool remembers between runs: folders, inventory, measurements."""
