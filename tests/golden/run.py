@@ -16,6 +16,7 @@ from pathlib import Path
 
 from tests.golden.hub_side import serving
 from tests.golden.masks import Masks
+from tests.support.waiting import let_pass
 
 ROOT = Path(__file__).parents[2]
 MACHINES = Path(__file__).parent / "machines"
@@ -87,7 +88,7 @@ class Place:
         while not any(self.home.glob(pattern)):
             if time.monotonic() > end:
                 raise TimeoutError(pattern)
-            time.sleep(0.02)
+            let_pass(0.02)
 
     def end_running(self) -> None:
         """End what was started."""
