@@ -16,11 +16,10 @@ from setup_manager.app.planning import Launch, settings_for
 from setup_manager.app.record import recorded
 from setup_manager.app.requests import Files, IntoOllama, RankedRun
 from setup_manager.app.stages import StageResult, Stages, with_skipped
-from setup_manager.app.transfer import check_disk, plan_transfer
+from setup_manager.app.transfer import plan_transfer
 from setup_manager.app.verbs import check, download, recommend, register, runtime, smoke
 from setup_manager.app.verbs.runtime import ChosenRuntime, choose_runtime, find_runtimes
 from setup_manager.app.verbs.serve import StartCommands
-from setup_manager.download import DownloadPlan
 from setup_manager.errors import (
     InsufficientMemoryError,
     InterruptedByUserError,
@@ -42,10 +41,9 @@ from setup_manager.fit import (
     speed_document,
 )
 from setup_manager.library import InstalledModel
-from setup_manager.machine import Status
 from setup_manager.session import Session, Subject
 from setup_manager.smoke import SmokeReport, require_passed
-from setup_manager.units import format_duration, format_memory, format_rate, format_size
+from setup_manager.units import format_memory
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -208,12 +206,7 @@ def _telling_how_far(stages: Stages) -> Iterator[None]:
 def _check(session: Session, stages: Stages) -> check.Result:
     with stages.stage("check") as stage:
         checked = check.run(session, check.Request())
-        warnings = sum(entry.status is Status.WARN for entry in checked.checks)
-        memory = format_memory(checked.machine.memory.available_bytes)
-        detail = f"{memory} of memory available"
-        if warnings:
-            detail += f", {warnings} warning{'s' if warnings > 1 else ''} (gemma-setup check)"
-        stage.end(detail, checked)
+        stage.end(checked)
         _refuse_unready(checked)
     return checked
 
@@ -255,13 +248,11 @@ def _recommend(
 ) -> Subject:
     with stages.stage("recommend") as stage:
         if named is not None:
-            stage.end("not needed, the model was named", skipped=True)
+            stage.end(skipped=True)
             return named
         result = recommend.run(session, _weighed(request, chosen))
-        best = result.recommendation.choices[0]
-        reason = best.reasons[0] if best.reasons else ""
-        stage.end(f"{best.model}: {reason}", result)
-        return _subject(session, best.model, request)
+        stage.end(result)
+        return _subject(session, result.recommendation.choices[0].model, request)
 
 
 def _weighed(request: Request, chosen: ChosenRuntime) -> recommend.Request:
@@ -275,11 +266,9 @@ def _plan(
 ) -> Plan:
     with stages.stage("plan") as stage:
         made = _make_plan(session, request, subject, chosen)
-        fetch = made.download.files.fetch_bytes
-        detail = f"{format_size(fetch)} to fetch" if fetch else "nothing to fetch"
-        stage.end(f"{subject.name}, {detail}, {chosen.name}", made)
+        stage.end(made)
         _refuse_unfit(session, made)
-        _check_disks(session, made.download.files)
+        made.download.files.check_room()
     return made
 
 
@@ -288,10 +277,11 @@ def _make_plan(session: Session, request: Request, subject: Subject, chosen: Cho
     machine, model = session.machine, subject.model
     settings = settings_for(subject, request, machine, chosen.name)
     copied = register.copied_bytes(session, model, chosen.status, request)
+    store = register.ollama_store(session) if copied else None
     if _pulled(request, chosen):
-        files = DownloadPlan((), extra_bytes=copied)
+        files = session.downloader.plan((), copied_bytes=copied, copied_to=store)
     else:
-        files = plan_transfer(session, model, copied_bytes=copied)
+        files = plan_transfer(session, model, copied_bytes=copied, copied_to=store)
     made = Plan(request, subject, chosen, settings, download.Plan(model, files))
     if subject.variant is None:
         return made
@@ -308,30 +298,15 @@ def _pulled(way: IntoOllama, chosen: ChosenRuntime) -> bool:
     return way.pull and chosen.name == "ollama"
 
 
-def _check_disks(session: Session, planned: DownloadPlan) -> None:
-    """Refuse a plan without room for the files, or for copies in a store on another disk.
-
-    Raises:
-        InsufficientDiskError: With what is needed and what is free, and where.
-    """
-    if register.shares_disk(session):
-        check_disk(session, planned)
-    else:
-        check_disk(session, replace(planned, extra_bytes=0))
-        register.check_store(session, planned.extra_bytes)
-
-
 def _download(session: Session, stages: Stages, plan: Plan) -> InstalledModel:
     planned = plan.download
     with stages.stage("download") as stage:
         if _pulled(plan.request, plan.runtime):
-            stage.end("left to Ollama", skipped=True)
+            stage.end(skipped=True)
             known = session.inventory.find(planned.model.name)
             return known or session.inventory.record_start(planned.model, {})
-        if not register.shares_disk(session):
-            planned = replace(planned, files=replace(planned.files, extra_bytes=0))
         result = download.carry_out(session, planned)
-        stage.end(_download_detail(result), result, skipped=result.fetched_bytes == 0)
+        stage.end(result, skipped=result.fetched_bytes == 0)
     return result.installed
 
 
@@ -339,14 +314,14 @@ def _register(session: Session, stages: Stages, plan: Plan, launch: Launch) -> r
     with stages.stage("register") as stage:
         exact = plan.request.context is not None
         result = register.run(session, register.Plan(launch, plan.request, exact=exact))
-        stage.end(_register_detail(result), result, skipped=result.already)
+        stage.end(result, skipped=result.already)
     return result
 
 
 def _smoke(session: Session, stages: Stages, launch: Launch) -> SmokeReport:
     with stages.stage("smoke") as stage:
         report = smoke.carry_out(session, smoke.Plan(launch))
-        stage.end(_smoke_detail(report), report)
+        stage.end(report)
         require_passed(report)
     return report
 
@@ -387,36 +362,6 @@ def _refuse_unfit(session: Session, plan: Plan) -> None:
             *users,
         ],
         hint="Close programs, give a shorter --context, or see `gemma-setup recommend`.",
-    )
-
-
-def _download_detail(result: download.Result) -> str:
-    size = format_size(result.model.size_bytes)
-    if result.fetched_bytes == 0:
-        return f"{size} are here already, verified"
-    rate = format_rate(result.fetched_bytes / max(result.seconds, 0.001))
-    detail = f"{format_size(result.fetched_bytes)} fetched at {rate}, verified"
-    if result.reused_bytes:
-        detail += f"; {format_size(result.reused_bytes)} were here"
-    return f"{detail}; {result.retries} retries" if result.retries else detail
-
-
-def _register_detail(result: register.Result) -> str:
-    registration = result.registration
-    known = "knows it already as" if result.already else "knows it as"
-    return f"{registration.runtime} {known} {registration.name}"
-
-
-def _smoke_detail(report: SmokeReport) -> str:
-    """Say in one line how a smoke test went."""
-    answer = " ".join(report.text.split())[:40]
-    rate = report.completion.tokens_per_second
-    speed_words = f"{rate:.{0 if rate >= 100 else 1}f} tokens/s"
-    if not report.passed:
-        return f"answered {answer!r}: not right"
-    return (
-        f"{answer!r}; {speed_words}, loaded in {format_duration(report.load_seconds)}, "
-        f"peak {format_memory(report.memory_bytes)}"
     )
 
 
