@@ -6,15 +6,11 @@ from pathlib import Path
 import pytest
 
 from setup_manager.app import clean
-from setup_manager.download import FileBusyError, FileClaim
 from setup_manager.errors import RuntimeMissingError
+from setup_manager.fs import FileLock, LockedError
 from setup_manager.runtimes.llama_builds import LlamaBuilds
 from setup_manager.runtimes.unpack import UnsafeArchiveError
 from tests.app.conftest import Bench
-
-
-def claim(lock: Path) -> FileClaim:
-    return FileClaim(lock, wait=False, on_wait=lambda: None, cancelled=lambda: False)
 
 
 def test_a_build_that_is_being_unpacked_stays_until_its_install_has_ended(bench: Bench) -> None:
@@ -22,7 +18,7 @@ def test_a_build_that_is_being_unpacked_stays_until_its_install_has_ended(bench:
     folder = session.builds.root / ".unfinished-b1-cpu-1"
     folder.mkdir(parents=True)
     (folder / "llama-server").write_bytes(b"half a program")
-    with claim(session.builds.lock):
+    with FileLock(session.builds.lock):
         during = clean.run(session, clean.plan(session, clean.Request()))
     assert during.busy == (folder,)
     assert folder.exists()
@@ -42,14 +38,14 @@ def test_an_install_holds_the_lock_while_it_unpacks(tmp_path: Path) -> None:
 
         def __iter__(self) -> Iterator[Path]:
             try:
-                with claim(builds.lock):
+                with FileLock(builds.lock, wait=False):
                     held.append(False)
-            except FileBusyError:
+            except LockedError:
                 held.append(True)
             return iter(())
 
     with pytest.raises((RuntimeMissingError, UnsafeArchiveError)):
         builds.add("b1-cpu", Archives())
     assert held == [True]
-    with claim(builds.lock):
+    with FileLock(builds.lock, wait=False):
         assert builds.leftovers() == ()
