@@ -18,8 +18,17 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from setup_manager.catalog import Artifact
-from setup_manager.download import DownloadOptions, FileJob, FilePlaces, Observer, Origin, fetch
+from setup_manager.download import (
+    DownloadOptions,
+    FileClaim,
+    FileJob,
+    FilePlaces,
+    Observer,
+    Origin,
+    fetch,
+)
 from setup_manager.errors import DownloadFailedError, RuntimeMissingError
+from setup_manager.machine import Machine
 from setup_manager.net import HttpTransport, NetworkOptions, Stream, TransportError
 from setup_manager.runtimes.base import RuntimeStatus
 from setup_manager.runtimes.llama_cpp import PROGRAM, inspect
@@ -29,6 +38,7 @@ from setup_manager.runtimes.releases import (
     Asset,
     Build,
     Release,
+    choose_build,
     read_releases,
 )
 from setup_manager.runtimes.unpack import unpack
@@ -105,6 +115,53 @@ class LlamaBuilds:
         """Where archives lie while they come."""
         return AssetLayout(self.root / ".archives")
 
+    @property
+    def lock(self) -> Path:
+        """What whoever unpacks a build holds, so that its folder is not taken for a leftover."""
+        return self.root / ".lock"
+
+    def _claimed(self) -> FileClaim:
+        return FileClaim(self.lock, wait=True, on_wait=lambda: None, cancelled=lambda: False)
+
+    def offer(
+        self, network: NetworkOptions, machine: Machine, backend: str | None = None, url: str = ""
+    ) -> Build:
+        """Find the official build for a machine.
+
+        Args:
+            network: Proxies, certificates and time limits.
+            machine: What it has to run on.
+            backend: A backend that was asked for, None to choose one.
+            url: Address of the release list, ``""`` for llama.cpp's own.
+
+        Raises:
+            DownloadFailedError: If the list cannot be had.
+            RuntimeMissingError: If there is no build for the machine.
+        """
+        return choose_build(_releases(network, url or RELEASES_URL), machine, backend)
+
+    def install(
+        self,
+        build: Build,
+        network: NetworkOptions,
+        options: DownloadOptions | None = None,
+        observer: Observer = lambda _event: None,
+        cancel: threading.Event | None = None,
+    ) -> tuple[InstalledBuild, RuntimeStatus]:
+        """Fetch a build through the download engine, with the release's digests, and add it.
+
+        An interrupted download goes on the next time; the archives go when the build is there.
+
+        Raises:
+            SetupError: As the download engine and `add` raise.
+        """
+        layout = self.archives
+        jobs = [_job(build.tag, asset) for asset in build.assets]
+        fetch(jobs, layout, options, observer, network, cancel)
+        added = self.add(build.name, [layout.places(job.artifact).content for job in jobs])
+        shutil.rmtree(layout.root, ignore_errors=True)
+        return added
+
     def installed(self) -> tuple[InstalledBuild, ...]:
         """List the builds, the current one first, then the newest."""
         current = self._current()
@@ -130,6 +187,10 @@ class LlamaBuilds:
             UnsafeArchiveError: If an archive is not safe to unpack.
             RuntimeMissingError: If what comes out does not run here or cannot run Gemma 4.
         """
+        with self._claimed():
+            return self._add(name, archives)
+
+    def _add(self, name: str, archives: Sequence[Path]) -> tuple[InstalledBuild, RuntimeStatus]:
         unfinished = self.root / f"{_UNFINISHED}{name}-{os.getpid()}"
         try:
             for archive in archives:
@@ -158,7 +219,8 @@ class LlamaBuilds:
         if left:
             self._set_current(left[0].name)
         else:
-            (self.root / _CURRENT).unlink(missing_ok=True)
+            for path in (self.root / _CURRENT, self.lock):
+                path.unlink(missing_ok=True)
             with contextlib.suppress(OSError):
                 self.root.rmdir()
         return True
@@ -186,16 +248,7 @@ class LlamaBuilds:
         temporary.replace(self.root / _CURRENT)
 
 
-def fetch_releases(network: NetworkOptions, url: str = RELEASES_URL) -> tuple[Release, ...]:
-    """Ask for the latest releases.
-
-    Args:
-        network: Proxies, certificates and time limits.
-        url: Address of the release list.
-
-    Raises:
-        DownloadFailedError: If it cannot be had.
-    """
+def _releases(network: NetworkOptions, url: str) -> tuple[Release, ...]:
     transport = HttpTransport(network)
     try:
         stream = transport.request("GET", url, {"Accept": "application/vnd.github+json"})
@@ -210,30 +263,6 @@ def fetch_releases(network: NetworkOptions, url: str = RELEASES_URL) -> tuple[Re
         return read_releases(json.loads(text))
     except (ValueError, RecursionError) as error:
         raise _no_list(url, "the answer is no JSON") from error
-
-
-def install(
-    builds: LlamaBuilds,
-    build: Build,
-    network: NetworkOptions,
-    options: DownloadOptions | None = None,
-    observer: Observer = lambda _event: None,
-    cancel: threading.Event | None = None,
-) -> tuple[InstalledBuild, RuntimeStatus]:
-    """Fetch a build through the download engine, with the digests of the release, and add it.
-
-    An interrupted download goes on the next time; the archives go when the build is there.
-
-    Raises:
-        SetupError: As the download engine and `LlamaBuilds.add` raise.
-    """
-    layout = builds.archives
-    jobs = [_job(build.tag, asset) for asset in build.assets]
-    fetch(jobs, layout, options, observer, network, cancel)
-    paths = [layout.places(job.artifact).content for job in jobs]
-    added = builds.add(build.name, paths)
-    shutil.rmtree(layout.root, ignore_errors=True)
-    return added
 
 
 def _job(tag: str, asset: Asset) -> FileJob:

@@ -12,14 +12,13 @@ if TYPE_CHECKING:
     from setup_manager.smoke.guard import Reading
     from setup_manager.smoke.reading import machine_reader, process_reader
     from setup_manager.smoke.report import Prediction, ProcessMemory, SmokeReport, require_passed
-    from setup_manager.smoke.request import SmokeEvent, SmokeRequest, Watch
-    from setup_manager.smoke.run import run_smoke, run_smoke_ollama, smoke_options
+    from setup_manager.smoke.request import SmokeRequest, Watch
+    from setup_manager.smoke.run import run_smoke
 
 __all__ = [
     "Prediction",
     "ProcessMemory",
     "Reading",
-    "SmokeEvent",
     "SmokeReport",
     "SmokeRequest",
     "Watch",
@@ -27,8 +26,6 @@ __all__ = [
     "process_reader",
     "require_passed",
     "run_smoke",
-    "run_smoke_ollama",
-    "smoke_options",
 ]
 
 if not TYPE_CHECKING:
@@ -37,6 +34,6 @@ if not TYPE_CHECKING:
         guard="Reading",
         reading="machine_reader process_reader",
         report="Prediction ProcessMemory SmokeReport require_passed",
-        request="SmokeEvent SmokeRequest Watch",
-        run="run_smoke run_smoke_ollama smoke_options",
+        request="SmokeRequest Watch",
+        run="run_smoke",
     )

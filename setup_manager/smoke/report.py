@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from setup_manager.errors import SmokeFailedError
-from setup_manager.smoke.chat import Completion
+from setup_manager.runtimes import Completion
 
 
 @dataclass(frozen=True, slots=True)
