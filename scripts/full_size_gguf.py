@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from setup_manager.catalog.load import load_catalog
 from setup_manager.catalog.variant import Architecture
-from setup_manager.fit.quantization import recipe_for, typed_tensors
+from setup_manager.fit.quantization import recipe_of, typed_tensors
 from setup_manager.fit.tensors import is_global
 
 _ALIGNMENT = 32
@@ -45,13 +45,13 @@ def write_full_size(path: Path, architecture: Architecture, quantization: str) -
     _add_architecture(writer, architecture)
     _add_tokenizer(writer, architecture.vocabulary_size)
     size_bytes = 0
-    for tensor, type_name in typed_tensors(architecture, recipe_for(quantization)):
-        kind = gguf.GGMLQuantizationType[type_name]
+    for tensor, stored in typed_tensors(architecture, recipe_of(quantization)):
+        kind = gguf.GGMLQuantizationType[stored.name]
         shape = tuple(reversed(tensor.shape))
         count, block = gguf.GGML_QUANT_SIZES[kind]
         tensor_bytes = tensor.elements // count * block
         writer.add_tensor_info(
-            tensor.name, _stored_shape(shape, count, block), _dtype(type_name), tensor_bytes, kind
+            tensor.name, _stored_shape(shape, count, block), _dtype(stored.name), tensor_bytes, kind
         )
         size_bytes += -(-tensor_bytes // _ALIGNMENT) * _ALIGNMENT
     writer.write_header_to_file()

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from setup_manager.catalog.identity import COMMIT, check_names
     from setup_manager.catalog.load import load_catalog
     from setup_manager.catalog.naming import is_qat, label_of, quantization_of, role_of, shard_of
+    from setup_manager.catalog.quantizations import Quantization, quantization_row
     from setup_manager.catalog.reference import (
         FileReference,
         RepositoryReference,
@@ -31,6 +32,7 @@ __all__ = [
     "Experts",
     "FileReference",
     "Model",
+    "Quantization",
     "RepositoryReference",
     "Role",
     "Selection",
@@ -42,6 +44,7 @@ __all__ = [
     "load_catalog",
     "parse_model",
     "quantization_of",
+    "quantization_row",
     "role_of",
     "select_files",
     "shard_of",
@@ -55,6 +58,7 @@ if not TYPE_CHECKING:
         identity="COMMIT check_names",
         load="load_catalog",
         naming="is_qat label_of quantization_of role_of shard_of",
+        quantizations="Quantization quantization_row",
         reference="FileReference RepositoryReference VariantReference parse_model",
         select="Selection select_files weight_files",
         variant="Architecture Catalog CatalogFile Experts Variant",

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from setup_manager.catalog.artifact import Role
+from setup_manager.catalog.quantizations import quantization_row
 from setup_manager.catalog.variant import Architecture, Catalog, CatalogFile, Experts, Variant
 from setup_manager.errors import UsageError
 
@@ -205,9 +206,15 @@ def _file(node: _Node, variants: Mapping[str, Variant]) -> CatalogFile:
         raise _WrongValueError(
             f"{node.path('role')} must be one of {', '.join(Role)}, not {role!r}"
         )
+    quantization = node.text("quantization")
+    if role == Role.WEIGHTS and quantization_row(quantization) is None:
+        raise _WrongValueError(
+            f"{node.path('quantization')} is {quantization!r}, which the table of quantizations "
+            "does not have"
+        )
     return CatalogFile(
         variant=variant,
-        quantization=node.text("quantization"),
+        quantization=quantization,
         qat=node.flag("qat"),
         role=Role(role),
         repository=node.text("repository", _REPOSITORY),

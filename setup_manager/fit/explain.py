@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from setup_manager.catalog import Variant
+from setup_manager.catalog import Variant, quantization_row
 from setup_manager.fit.cache import cache_cells, cache_width, kv_cache_bytes
 from setup_manager.fit.headroom import available_bytes, compare, default_headroom
 from setup_manager.fit.memory import memory_use
 from setup_manager.fit.placement import usable_gpus
-from setup_manager.fit.quality import quantization_loss
 from setup_manager.fit.results import MemoryUse, Speed, Verdict
 from setup_manager.fit.settings import Settings
 from setup_manager.fit.speed import Measurement, ceiling, predict_speed
@@ -79,7 +78,7 @@ class QuantizationRow:
         size_bytes: File.
         needed_bytes: Main memory and card memory that must be free.
         tokens_per_second: Central speed.
-        loss: Points of quality lost against 16 bits.
+        loss: Points of quality lost against 16 bits, None for a label that is not in the table.
         verdict: Whether it works on this machine.
         current: Whether it is the one being explained.
     """
@@ -88,7 +87,7 @@ class QuantizationRow:
     size_bytes: int
     needed_bytes: int
     tokens_per_second: float
-    loss: float
+    loss: float | None
     verdict: Verdict
     current: bool
 
@@ -149,12 +148,10 @@ class Candidate:
 
     Attributes:
         quantization: Label.
-        trained: Whether the weights were trained for it.
         weights: What the file is made of.
     """
 
     quantization: str
-    trained: bool
     weights: WeightsFacts
 
 
@@ -297,6 +294,7 @@ def _quantizations(
     named = {other.quantization: other for other in others}
     named[candidate.quantization] = candidate
     for other in sorted(named.values(), key=lambda c: c.weights.file_bytes):
+        row = quantization_row(other.quantization)
         use = memory_use(variant.architecture, other.weights, settings, machine)
         rate = predict_speed(
             variant.architecture, other.weights, settings, machine, measurements=measurements
@@ -307,7 +305,7 @@ def _quantizations(
                 size_bytes=other.weights.file_bytes,
                 needed_bytes=use.needed_bytes + use.vram_bytes,
                 tokens_per_second=rate.tokens_per_second,
-                loss=quantization_loss(other.quantization, trained=other.trained),
+                loss=None if row is None else row.loss,
                 verdict=compare(use, machine, headroom).verdict,
                 current=other.quantization == candidate.quantization,
             )

@@ -6,14 +6,13 @@ planned for.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 
 from setup_manager.catalog import Architecture, Experts
 from setup_manager.errors import UsageError
 from setup_manager.fit.weights import WeightsFacts, weights_from_tensors
-from setup_manager.gguf import TENSOR_TYPES, Header, LongArray, Tensor
+from setup_manager.gguf import Header, LongArray, Tensor
 
 _PREFIX = "gemma4."
 _TOKENS = "tokenizer.ggml.tokens"
@@ -32,7 +31,7 @@ def weights_from_headers(
             16 bits a weight.
     """
     tensors = [
-        (tensor.name, _type_name(tensor), _tensor_bytes(tensor))
+        (tensor.name, tensor.type_name or "unknown", _tensor_bytes(tensor))
         for header in headers
         for tensor in header.tensors
     ]
@@ -41,14 +40,9 @@ def weights_from_headers(
     )
 
 
-def _type_name(tensor: Tensor) -> str:
-    kind = TENSOR_TYPES.get(tensor.type)
-    return kind.name if kind else "unknown"
-
-
 def _tensor_bytes(tensor: Tensor) -> int:
     size = tensor.size_bytes
-    return 2 * math.prod(tensor.shape) if size is None else size
+    return 2 * tensor.elements if size is None else size
 
 
 def architecture_from_header(header: Header) -> Architecture:

@@ -21,7 +21,7 @@ from setup_manager.fit.placement import (
 )
 from setup_manager.fit.results import DeviceUse, MemoryUse
 from setup_manager.fit.settings import Settings, check_settings
-from setup_manager.fit.weights import WeightsFacts, repacked_bytes, repacked_types
+from setup_manager.fit.weights import WeightsFacts, rearranged_bytes
 from setup_manager.machine import Machine, Vendor
 from setup_manager.units import MIB
 
@@ -101,7 +101,7 @@ def _on_cpu(
     machine: Machine,
     placement: Placement,
 ) -> MemoryUse:
-    copies = repacked_bytes(weights, repacked_types(machine.cpu))
+    copies = rearranged_bytes(weights, machine.cpu)
     kv = kv_cache_bytes(architecture, settings)
     compute = cpu_compute_bytes(architecture, settings)
     projector = _projector_bytes(weights, settings)

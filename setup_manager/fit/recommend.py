@@ -25,6 +25,7 @@ from setup_manager.errors import InsufficientMemoryError, UsageError
 from setup_manager.fit.headroom import Fit, available_bytes, compare, default_headroom
 from setup_manager.fit.memory import memory_use
 from setup_manager.fit.quality import Task, quality
+from setup_manager.fit.quantization import recipe_of
 from setup_manager.fit.results import MemoryUse, Speed, Verdict
 from setup_manager.fit.settings import KvType, Preference, Settings, check_settings
 from setup_manager.fit.speed import Measurement, predict_speed
@@ -227,7 +228,7 @@ class _Situation:
         rate = predict_speed(
             variant.architecture, weights, settings, self.machine, measurements=self.measurements
         )
-        points = quality(variant, file.quantization, trained=file.qat, task=request.task)
+        points = quality(variant, recipe_of(file.quantization), request.task)
         longest = plan.longest_context(settings)
         seconds = None
         if request.download_bytes_per_second:

@@ -7,19 +7,14 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 
 from setup_manager.catalog import Architecture
-from setup_manager.fit.quantization import recipe_for, typed_tensors, weight_bytes
+from setup_manager.fit.quantization import recipe_of, typed_tensors
 from setup_manager.fit.tensors import TensorKind, owns_cache, tensor_shapes
+from setup_manager.gguf import Kernels, tensor_type
 from setup_manager.machine import Processor
 
 # Tokenizer and tensor list of the published files: 12B Q6_K, Q8_0 and BF16 are 15.9 to 16.1 MB
 # longer than their tensors.
 METADATA_BYTES = 16_000_000
-
-# Types that llama.cpp's CPU backend rearranges at load time into memory of its own, by what the
-# CPU can do. Source: ggml-cpu/repack.cpp, ggml_repack_get_optimal_repack_type.
-_REPACKED_AVX2 = frozenset({"Q4_0", "Q4_K", "IQ4_NL", "MXFP4"})
-_REPACKED_AVX512 = _REPACKED_AVX2 | {"Q2_K"}
-_REPACKED_NEON = frozenset({"Q4_0", "Q4_K", "Q5_K", "Q6_K", "Q8_0", "IQ4_NL", "MXFP4"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,11 +139,13 @@ def estimated_weights(
         architecture: The variant's constants.
         quantization: Label, e.g. ``"QAT-Q4_0"``.
         file_bytes: Length of the file, None to compute that too.
+
+    Raises:
+        UsageError: If the table of quantizations does not have the label.
     """
-    recipe = recipe_for(quantization)
     typed = [
-        (tensor.name, type_name, weight_bytes(type_name, tensor.elements) or 0)
-        for tensor, type_name in typed_tensors(architecture, recipe)
+        (tensor.name, kind.name, kind.size_bytes(tensor.elements))
+        for tensor, kind in typed_tensors(architecture, recipe_of(quantization))
     ]
     computed = sum(size for _, _, size in typed) + METADATA_BYTES
     if file_bytes is not None:
@@ -174,26 +171,31 @@ def _scaled_blocks(
     ]
 
 
-def repacked_types(cpu: Processor) -> frozenset[str]:
-    """Give the types that llama.cpp copies into rearranged memory on this CPU."""
+def kernels_of(cpu: Processor) -> Kernels | None:
+    """Tell for which kernels llama.cpp rearranges weights on this CPU; None for none."""
     features = cpu.features
     if features & {"dotprod", "asimddp", "sdot", "matmul_int8", "i8mm"}:
-        return _REPACKED_NEON
+        return "neon"
     if features & {"avx512f", "avx512"}:
-        return _REPACKED_AVX512
-    if "avx2" in features:
-        return _REPACKED_AVX2
-    return frozenset()
+        return "avx512"
+    return "avx2" if "avx2" in features else None
 
 
-def repacked_bytes(weights: WeightsFacts, types: frozenset[str]) -> int:
+def rearranged_bytes(weights: WeightsFacts, cpu: Processor) -> int:
     """Give the bytes of the rearranged copies when all layers run on the CPU.
 
     The output matrix is a second use of the token embedding and gets a copy of its own.
     """
-    blocks = sum(size for type_name, size in weights.matrix_types if type_name in types)
-    output = weights.token_embedding_bytes if weights.token_embedding_type in types else 0
-    return blocks + output
+    kernels = kernels_of(cpu)
+    output = (weights.token_embedding_type, weights.token_embedding_bytes)
+    return sum(
+        size for name, size in (*weights.matrix_types, output) if _is_rearranged(name, kernels)
+    )
+
+
+def _is_rearranged(type_name: str, kernels: Kernels | None) -> bool:
+    kind = tensor_type(type_name)
+    return kind is not None and kernels in kind.rearranged_by
 
 
 def read_bytes_per_token(architecture: Architecture, weights: WeightsFacts) -> int:

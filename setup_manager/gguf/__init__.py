@@ -18,17 +18,19 @@ if TYPE_CHECKING:
         Tensor,
         read_header,
     )
-    from setup_manager.gguf.tensor_types import TENSOR_TYPES
+    from setup_manager.gguf.tensor_types import Kernels, TensorType, tensor_type
 
 __all__ = [
-    "TENSOR_TYPES",
     "GgufError",
     "Header",
+    "Kernels",
     "LongArray",
     "NeedMoreBytes",
     "Tensor",
+    "TensorType",
     "check_early",
     "read_header",
+    "tensor_type",
 ]
 
 if not TYPE_CHECKING:
@@ -36,5 +38,5 @@ if not TYPE_CHECKING:
         __name__,
         early_check="check_early",
         header="GgufError Header LongArray NeedMoreBytes Tensor read_header",
-        tensor_types="TENSOR_TYPES",
+        tensor_types="Kernels TensorType tensor_type",
     )

@@ -11,6 +11,7 @@ The layout is the one of the GGUF specification in ggml's docs, versions 2 and 3
 from __future__ import annotations
 
 import io
+import math
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -110,15 +111,21 @@ class Tensor:
     offset: int
 
     @property
+    def type_name(self) -> str | None:
+        """Name of its type, e.g. ``"Q4_K"``, or None for a type newer than this table."""
+        kind = TENSOR_TYPES.get(self.type)
+        return kind.name if kind else None
+
+    @property
+    def elements(self) -> int:
+        """Number of weights."""
+        return math.prod(self.shape)
+
+    @property
     def size_bytes(self) -> int | None:
         """Bytes of its data, or None for a type newer than this table."""
         kind = TENSOR_TYPES.get(self.type)
-        if kind is None:
-            return None
-        elements = 1
-        for dimension in self.shape:
-            elements *= dimension
-        return elements // kind.block_length * kind.block_bytes
+        return None if kind is None else self.elements // kind.block_length * kind.block_bytes
 
 
 @dataclass(frozen=True, slots=True)

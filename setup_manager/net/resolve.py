@@ -17,19 +17,13 @@ from setup_manager.catalog import (
     is_qat,
     label_of,
     quantization_of,
+    quantization_row,
     role_of,
     shard_of,
 )
 from setup_manager.errors import AccessDeniedError, UsageError, VerificationFailedError
 from setup_manager.net.metadata import RemoteFile, Snapshot
 
-# What is taken when no quantization is named: 4 bits, the best of them first (QAT is preferred
-# whatever its label), then more bits, then fewer.
-_DEFAULT_ORDER = (
-    "UD-Q4_K_XL", "Q4_K_M", "UD-Q4_K_M", "Q4_K_L", "Q4_K_S", "Q4_0", "IQ4_NL", "IQ4_XS",
-    "MXFP4_MOE", "Q4_1", "UD-Q5_K_XL", "Q5_K_M", "UD-Q6_K_XL", "Q6_K", "Q8_0", "UD-Q3_K_XL",
-    "Q3_K_M",
-)  # fmt: skip
 _PROJECTOR_ORDER = ("F16", "BF16", "Q8_0", None, "F32")
 _DRAFTER_ORDER = ("Q8_0", "Q4_0", None, "F16", "BF16")
 
@@ -159,11 +153,14 @@ def _matching(reference: RepositoryReference, groups: Sequence[_Weights]) -> _We
     raise _no_quantization(reference, wanted, groups)
 
 
-def _default_rank(group: _Weights) -> tuple[bool, int, str]:
+def _default_rank(group: _Weights) -> tuple[bool, bool, int, str]:
+    """Order what is taken when no quantization is named: trained before not, as the table has it.
+
+    A label that is not in the table comes last.
+    """
     label = group.label.removeprefix("QAT-")
-    known = label in _DEFAULT_ORDER
-    rank = _DEFAULT_ORDER.index(label) if known else len(_DEFAULT_ORDER)
-    return label == group.label, rank, group.path
+    row = quantization_row(label)
+    return label == group.label, row is None, row.rank if row else 0, group.path
 
 
 def _complete(weights: _Weights, repository: str) -> _Weights:

@@ -27,7 +27,7 @@ MACHINES = {
 def explained(variant_key: str, machine: Machine, context: int = 8192) -> Explanation:
     variant = CATALOG.variants[variant_key]
     candidates = [
-        Candidate(file.quantization, file.qat, weights_of(CATALOG, file, variant))
+        Candidate(file.quantization, weights_of(CATALOG, file, variant))
         for file in weight_files(CATALOG, variant_key)
     ]
     chosen = next(c for c in candidates if c.quantization == variant.default_quantization)

@@ -12,8 +12,7 @@ from setup_manager.fit.weights import (
     estimated_weights,
     read_bytes_per_token,
     read_elements_per_token,
-    repacked_bytes,
-    repacked_types,
+    rearranged_bytes,
 )
 from setup_manager.machine.facts import Processor
 from setup_manager.units import MIB
@@ -83,9 +82,9 @@ def test_what_a_cpu_rearranges_depends_on_its_instructions() -> None:
     x86 = Processor("", 4, 4, 4.0, frozenset({"avx2"}))
     arm = Processor("", 4, 4, 4.0, frozenset({"neon", "dotprod"}))
     old = Processor("", 4, 4, 4.0, frozenset({"sse3"}))
-    assert repacked_bytes(weights, repacked_types(x86)) == 0
-    assert repacked_bytes(weights, repacked_types(arm)) > 0.9 * weights.block_bytes
-    assert repacked_types(old) == frozenset()
+    assert rearranged_bytes(weights, x86) == 0
+    assert rearranged_bytes(weights, arm) > 0.9 * weights.block_bytes
+    assert rearranged_bytes(weights, old) == 0
 
 
 @pytest.mark.parametrize(
@@ -104,9 +103,9 @@ def test_what_is_not_rearranged_agrees_with_the_oracle(
     variant: str, quantization: str, mib: int
 ) -> None:
     weights = estimated_weights(CATALOG.variants[variant].architecture, quantization)
-    types = repacked_types(Processor("", 2, 2, 2.0, frozenset({"avx2", "avx512f"})))
+    cpu = Processor("", 2, 2, 2.0, frozenset({"avx2", "avx512f"}))
     kept = weights.file_bytes - METADATA_BYTES + weights.token_embedding_bytes
-    kept -= repacked_bytes(weights, types)
+    kept -= rearranged_bytes(weights, cpu)
     assert kept / MIB == pytest.approx(mib, rel=0.01)
 
 

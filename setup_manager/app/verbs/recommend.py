@@ -9,6 +9,7 @@ from setup_manager import fit
 from setup_manager.app.planning import Planning, settings_for
 from setup_manager.app.requests import OnMachine, RankedRun, Run, TaskName, require
 from setup_manager.catalog import weight_files
+from setup_manager.codec import to_plain
 from setup_manager.fit import (
     Candidate,
     Explanation,
@@ -22,7 +23,8 @@ from setup_manager.fit import (
     speed_document,
     weights_of,
 )
-from setup_manager.machine import Machine, to_document
+from setup_manager.machine import Machine
+from setup_manager.privacy import mask_document
 from setup_manager.session import Session, Subject, unknown_architecture
 
 
@@ -74,7 +76,7 @@ class RecommendResult:
         """Return ``data`` of `recommend`."""
         return {
             **recommendation_document(self.recommendation),
-            "machine": to_document(self.machine, self.private_words),
+            "machine": mask_document(to_plain(self.machine), self.private_words),
         }
 
 
@@ -134,12 +136,12 @@ def explain_model(
     settings = settings_for(subject, planning, machine, runtime)
     catalog = session.catalog
     others = [
-        Candidate(other.quantization, other.qat, weights_of(catalog, other, variant))
+        Candidate(other.quantization, weights_of(catalog, other, variant))
         for other in weight_files(catalog, variant.key)
     ]
     explanation = explain_fit(
         variant,
-        Candidate(subject.quantization, subject.qat, subject.weights),
+        Candidate(subject.quantization, subject.weights),
         settings,
         machine,
         others=others,
@@ -181,7 +183,7 @@ def explanation_document(explanation: Explanation) -> dict[str, Any]:
                 "size_bytes": row.size_bytes,
                 "needed_bytes": row.needed_bytes,
                 "tokens_per_second": round(row.tokens_per_second, 2),
-                "quality_loss": round(row.loss, 2),
+                "quality_loss": None if row.loss is None else round(row.loss, 2),
                 "verdict": row.verdict.value,
             }
             for row in explanation.quantizations

@@ -133,11 +133,12 @@ def _quantization_lines(explanation: Explanation, screen: Screen) -> Iterable[st
     )
     for row in rows:
         mark = "  <" if row.current else ""
+        loss = "?" if row.loss is None else f"{-row.loss:.1f}"
         verdict = screen.style(_SAID[row.verdict], _ROLE[row.verdict])
         yield (
             f"{row.quantization:18}{format_size(row.size_bytes):>10}"
             f"{format_memory(row.needed_bytes):>11}{row.tokens_per_second:>10.1f}"
-            f"{-row.loss:>9.1f}  {verdict}{mark}"
+            f"{loss:>9}  {verdict}{mark}"
         )
 
 
