@@ -19,6 +19,7 @@ class SetupError(Exception):
         message: One sentence: what is wrong.
         context: The facts, one a line.
         hint: What to do next; names a command or an action.
+        partial: What was done before it, where a verb stopped on its way.
     """
 
     default_code: ClassVar[str] = "failed"
@@ -32,6 +33,7 @@ class SetupError(Exception):
         self.hint = hint
         self.context = tuple(context)
         self.code = code or self.default_code
+        self.partial: object = None
 
 
 class UsageError(SetupError):

@@ -83,7 +83,7 @@ def _write(arguments: list[str], invocation: Invocation, result: Outcome | Setup
     from setup_manager.cli.outcome import Outcome, write_outcome
 
     shell = invocation.shell
-    outcome = Outcome(error=result) if isinstance(result, SetupError) else result
+    outcome = Outcome.of_error(result) if isinstance(result, SetupError) else result
     try:
         shell.settle()
         write_outcome(

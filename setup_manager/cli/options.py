@@ -16,6 +16,7 @@ import click
 
 from setup_manager import units
 from setup_manager.errors import interrupted
+from setup_manager.runtimes import REGISTRY
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 KV_TYPES = ("f16", "q8_0", "q4_0")
 PREFERENCES = ("speed", "quality", "balanced")
-RUNTIMES = ("auto", "llama.cpp", "ollama", "embedded")
+RUNTIMES = ("auto", *REGISTRY)
 
 
 class SizeType(click.ParamType[int]):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 from setup_manager.cli.render.error_text import error_text
 from setup_manager.cli.render.wrapping import folded
@@ -29,6 +29,12 @@ class Outcome:
     data: Mapping[str, Any] = field(default_factory=dict)
     text: str = ""
     error: SetupError | None = None
+
+    @classmethod
+    def of_error(cls, error: SetupError) -> Self:
+        """Make the result of a command that was stopped, with what was done before."""
+        partial: Any = error.partial
+        return cls({} if partial is None else partial.document(), error=error)
 
     @property
     def exit_code(self) -> int:

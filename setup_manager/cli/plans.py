@@ -1,45 +1,24 @@
-"""From options to what the workflow takes."""
+"""From options to the request of a verb."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from dataclasses import fields
+from typing import Any, TypeVar
 
-from setup_manager.app.planning import Planning, read_machine_file
-from setup_manager.cli.options import ModelOptions, PlanningOptions
-from setup_manager.fit import Preference
-from setup_manager.machine import Machine
-from setup_manager.session import Session, Wanted
+T = TypeVar("T")
 
 
-def planning_of(options: PlanningOptions, files: ModelOptions | None = None) -> Planning:
-    """Turn planning options into a planning."""
-    files = files or ModelOptions()
-    return Planning(
-        context=options.context,
-        kv_type=options.kv_type,
-        slots=options.slots,
-        ubatch=options.ubatch,
-        preference=Preference(options.prefer),
-        runtime=options.runtime,
-        projector=files.with_projector,
-        drafter=files.with_drafter,
-    )
+def request_of(kind: type[T], *groups: Any, **own: Any) -> T:
+    """Make a request from option groups, whose fields have the names of the request's.
 
-
-def wanted_of(options: ModelOptions) -> Wanted:
-    """Turn model options into the files that are wanted."""
-    return Wanted(options.latest, options.with_projector, options.with_drafter)
-
-
-def machine_for(session: Session, options: PlanningOptions) -> Machine:
-    """Take the machine that was named, or this one.
+    Args:
+        kind: A frozen request class; options that it does not have are left out.
+        groups: Option groups of a command.
+        own: What else the request has.
 
     Raises:
-        UsageError: If the file is no machine.
+        UsageError: If a value is out of range.
     """
-    return read_machine_file(Path(options.machine)) if options.machine else session.machine
-
-
-def planned_runtime(options: PlanningOptions) -> str:
-    """Name the runtime that memory is worked out for when none needs to be here yet."""
-    return "llama.cpp" if options.runtime == "auto" else options.runtime
+    wanted = {field.name for field in fields(kind)}  # type: ignore[arg-type]  # a dataclass
+    given = {field.name: getattr(group, field.name) for group in groups for field in fields(group)}
+    return kind(**{name: value for name, value in given.items() if name in wanted}, **own)

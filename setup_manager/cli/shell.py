@@ -118,9 +118,9 @@ class Shell:
 
         chosen = downloading or DownloadingOptions()
         return open_session(
-            self.host,
+            self.environment,
             models_dir=_named_models_dir(storage),
-            catalog_path=Path(storage.catalog) if storage.catalog else None,
+            catalog=storage.catalog,
             mirrors=chosen.mirror,
             downloading=DownloadOptions(
                 connections=chosen.connections,
@@ -131,6 +131,7 @@ class Shell:
             recovering=not chosen.no_recover,
             observer=observer or self.display(),
             cancel=self.cancel,
+            program=self.program,
         )
 
     def display(self) -> Observer:

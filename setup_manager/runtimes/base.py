@@ -106,21 +106,19 @@ class RuntimeEvent:
 Observer = Callable[[RuntimeEvent], None]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class RegisterOptions:
     """How a model gets into a runtime.
 
     Attributes:
         name: Name to register under, None for the usual one.
-        link: Link the files and write the manifest by hand: no copy, undocumented (Ollama).
-        pull: Let the runtime fetch the model from the hub by itself (Ollama).
-        exact: Whether the settings were asked for: a registration with others is made anew.
+        ollama_link: Link the blobs and write the manifest by hand: no copy, undocumented.
+        pull: Let Ollama fetch the model from the hub by itself.
     """
 
     name: str | None = None
-    link: bool = False
+    ollama_link: bool = False
     pull: bool = False
-    exact: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,6 +279,7 @@ class Runtime(ABC):
         name: Its key in `REGISTRY`, and what people give to ``--runtime``.
         program_bytes: The engine's own code, tables and threads in main memory; measured.
         bounds_caches: Whether it is started with ceilings on its prompt cache and checkpoints.
+        installable: Whether this tool installs it; see `builds`.
         reason: Why it is taken where no runtime was asked for and those before it are not here.
         own_server: What runs a model in the server that the runtime has by itself; ``""`` for one
             that is started for one model, with parameters of our own.
@@ -289,32 +288,39 @@ class Runtime(ABC):
     name: ClassVar[str]
     program_bytes: ClassVar[int]
     bounds_caches: ClassVar[bool] = True
+    installable: ClassVar[bool] = False
     reason: ClassVar[str]
     own_server: ClassVar[str] = ""
 
     def __init__(self, at: Surroundings) -> None:
         self.at = at
 
-    @property
+    @classmethod
     @abstractmethod
-    def how_to_get(self) -> str:
-        """One sentence: what installs it."""
+    def how_to_get(cls) -> str:
+        """Return one sentence: what installs it."""
 
     @property
-    def builds(self) -> LlamaBuilds | None:
-        """The builds of it that this tool installs, None where it installs none."""
-        return None
+    def builds(self) -> LlamaBuilds:
+        """The builds of it that this tool installs.
+
+        Raises:
+            UsageError: If it installs none.
+        """
+        raise UsageError(f"{self.name} cannot be installed by gemma-setup.", hint=self.how_to_get())
 
     @abstractmethod
     def find(self) -> RuntimeStatus:
         """Look for it on this machine; answers within seconds."""
 
-    def judged(self, status: RuntimeStatus, variant: str | None) -> RuntimeStatus:
+    @classmethod
+    def judged(cls, status: RuntimeStatus, variant: str | None) -> RuntimeStatus:
         """Return a status as it is for one variant; None for no known one."""
         del variant
         return status
 
-    def ready(self, status: RuntimeStatus) -> bool:
+    @classmethod
+    def ready(cls, status: RuntimeStatus) -> bool:
         """Whether a model can be run with it at once."""
         return status.usable
 
@@ -331,8 +337,18 @@ class Runtime(ABC):
         settings: Settings,
         options: RegisterOptions,
         observer: Observer,
+        *,
+        exact: bool,
     ) -> Registration:
         """Make it know an installed model; one that it knows just so is left as it is.
+
+        Args:
+            model: The model, all files verified.
+            status: The runtime as it was found.
+            settings: How the model is to be started.
+            options: How it gets in.
+            observer: Told how it goes.
+            exact: Whether the settings were asked for: a registration with others is made anew.
 
         Raises:
             RegistrationFailedError: If it does not take the model, or the name is taken.

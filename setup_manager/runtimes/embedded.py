@@ -38,9 +38,9 @@ class Embedded(Runtime):
     program_bytes = 160 * MIB
     reason = "neither llama.cpp nor a running Ollama is here"
 
-    @property
-    def how_to_get(self) -> str:
-        """What installs it."""
+    @classmethod
+    def how_to_get(cls) -> str:
+        """Return what installs it."""
         return f"Run `{install_extra(NAME)}`."
 
     def find(self) -> RuntimeStatus:
@@ -54,9 +54,11 @@ class Embedded(Runtime):
         settings: Settings,
         options: RegisterOptions,
         observer: Observer,
+        *,
+        exact: bool,
     ) -> Registration:
         """Note that it may run the model: it is told the files at each start."""
-        del status, options, observer
+        del status, options, observer, exact
         files_of(model, StartOptions.of(settings))
         return Registration(NAME, model.name)
 

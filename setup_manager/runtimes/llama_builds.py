@@ -117,11 +117,8 @@ class LlamaBuilds:
 
     @property
     def lock(self) -> Path:
-        """What whoever unpacks a build holds, so that its folder is not taken for a leftover."""
-        return self.root / ".lock"
-
-    def _claimed(self) -> FileClaim:
-        return FileClaim(self.lock, wait=True, on_wait=lambda: None, cancelled=lambda: False)
+        """What whoever unpacks or removes a build holds."""
+        return self.root.with_name(f"{self.root.name}.lock")
 
     def offer(
         self, network: NetworkOptions, machine: Machine, backend: str | None = None, url: str = ""
@@ -212,24 +209,27 @@ class LlamaBuilds:
         Returns:
             Whether it was there.
         """
-        if name not in {folder.name for folder in self._folders()}:
-            return False
-        _discard(self.root / name)
-        left = self.installed()
-        if left:
-            self._set_current(left[0].name)
-        else:
-            for path in (self.root / _CURRENT, self.lock):
-                path.unlink(missing_ok=True)
-            with contextlib.suppress(OSError):
-                self.root.rmdir()
-        return True
+        with self._claimed():
+            if name not in {folder.name for folder in self._folders()}:
+                return False
+            _discard(self.root / name)
+            left = self.installed()
+            if left:
+                self._set_current(left[0].name)
+            else:
+                (self.root / _CURRENT).unlink(missing_ok=True)
+                with contextlib.suppress(OSError):
+                    self.root.rmdir()
+            return True
 
     def leftovers(self) -> tuple[Path, ...]:
         """List what an interrupted installation or removal left."""
         if not self.root.is_dir():
             return ()
         return tuple(p for p in self.root.iterdir() if p.name.startswith(_UNFINISHED))
+
+    def _claimed(self) -> FileClaim:
+        return FileClaim(self.lock, wait=True, on_wait=lambda: None, cancelled=lambda: False)
 
     def _folders(self) -> list[Path]:
         if not self.root.is_dir():

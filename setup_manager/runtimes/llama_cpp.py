@@ -57,11 +57,12 @@ class LlamaCpp(Runtime):
 
     name = NAME
     program_bytes = 140 * MIB
+    installable = True
     reason = "it reads the downloaded file as it is, without a second copy"
 
-    @property
-    def how_to_get(self) -> str:
-        """What installs it."""
+    @classmethod
+    def how_to_get(cls) -> str:
+        """Return what installs it."""
         return "Run `gemma-setup runtime install llama.cpp`."
 
     @property
@@ -89,9 +90,11 @@ class LlamaCpp(Runtime):
         settings: Settings,
         options: RegisterOptions,
         observer: Observer,
+        *,
+        exact: bool,
     ) -> Registration:
         """Write a section of the preset file; llama.cpp knows the hub cache itself already."""
-        del options, observer
+        del options, observer, exact
         started = StartOptions.of(settings)
         files, name = files_of(model, started), self._section(model)
         made = Registration(NAME, name, self._details(model, status))

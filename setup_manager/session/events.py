@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from setup_manager.download import DownloadEvent
-from setup_manager.smoke import SmokeEvent
+from setup_manager.runtimes import RuntimeEvent
 
 
 class StageStatus(StrEnum):
@@ -37,6 +37,7 @@ class StageEvent:
     seconds: float = 0.0
 
 
+@runtime_checkable
 class Observer(Protocol):
     """Somebody who is told how the work goes; must return quickly and never raise."""
 
@@ -46,7 +47,7 @@ class Observer(Protocol):
     def download(self, event: DownloadEvent) -> None:
         """A file came a little further."""
 
-    def smoke(self, event: SmokeEvent) -> None:
+    def smoke(self, event: RuntimeEvent) -> None:
         """A smoke test came a little further."""
 
     def note(self, text: str) -> None:
@@ -62,7 +63,7 @@ class Silence:
     def download(self, event: DownloadEvent) -> None:
         """Do nothing."""
 
-    def smoke(self, event: SmokeEvent) -> None:
+    def smoke(self, event: RuntimeEvent) -> None:
         """Do nothing."""
 
     def note(self, text: str) -> None:

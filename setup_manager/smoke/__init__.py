@@ -11,9 +11,10 @@ from setup_manager._doors import lazy
 if TYPE_CHECKING:
     from setup_manager.smoke.report import Prediction, SmokeReport, require_passed
     from setup_manager.smoke.request import SmokeRequest, Watch
-    from setup_manager.smoke.run import run_smoke
+    from setup_manager.smoke.run import SMOKE_CONTEXT, run_smoke
 
 __all__ = [
+    "SMOKE_CONTEXT",
     "Prediction",
     "SmokeReport",
     "SmokeRequest",
@@ -27,5 +28,5 @@ if not TYPE_CHECKING:
         __name__,
         report="Prediction SmokeReport require_passed",
         request="SmokeRequest Watch",
-        run="run_smoke",
+        run="SMOKE_CONTEXT run_smoke",
     )

@@ -42,7 +42,7 @@ _MEASURE = Question(
     to_the_end=True,
     budget_seconds=60.0,
 )
-_SMOKE_CONTEXT = 4096
+SMOKE_CONTEXT = 4096
 
 
 class StoppedError(SmokeFailedError):
@@ -82,7 +82,7 @@ def _reduced(request: SmokeRequest) -> StartOptions:
     return replace(
         request.options,
         slots=1,
-        context=min(request.options.context, _SMOKE_CONTEXT),
+        context=min(request.options.context, SMOKE_CONTEXT),
         cache_ram_mib=0,
         context_checkpoints=0,
         unified_kv=False,
@@ -235,9 +235,7 @@ class _Asked:
 def _loaded_bytes(model: InstalledModel, options: StartOptions) -> int:
     """Return the size of the files that are loaded."""
     wanted = {Role.WEIGHTS: True, Role.PROJECTOR: options.projector, Role.DRAFTER: options.drafter}
-    return sum(
-        file.artifact.size_bytes for file in model.files if wanted[file.artifact.role]
-    )
+    return sum(file.artifact.size_bytes for file in model.files if wanted[file.artifact.role])
 
 
 def _growth(

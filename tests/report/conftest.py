@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from setup_manager.app.planning import Planning
-from setup_manager.app.verbs.install import InstallRequest, install
+from setup_manager.app import install
 from setup_manager.catalog.load import load_catalog
 from setup_manager.download.options import DownloadOptions
 from setup_manager.library.paths import resolve_paths
@@ -43,6 +42,7 @@ def session_at(home: Path, endpoint: str = "http://127.0.0.1:9") -> Session:
         home=home,
         hub=HubAccess(endpoint),
         network=replace(network, stall_seconds=1.0),
+        private_words=("alice",),
         downloading=DownloadOptions(chunk_bytes=128 * 1024, checks_dir=home / "checks"),
     )
 
@@ -55,9 +55,8 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Session:
     with LoopbackHub({REPOSITORY: {FILE_NAME: model_path()}}, faults=[BadLine()]) as hub:
         session = session_at(home, hub.endpoint)
         session.catalog = rehearsal_catalog(hub.artifact(REPOSITORY, FILE_NAME).commit)
-        planning = Planning(context=4096, runtime="embedded")
-        result = install(session, InstallRequest(VARIANT, planning=planning))
-    assert result.error is None, (result.error.message, result.error.context)
+        request = install.Request(model=VARIANT, context=4096, runtime="embedded")
+        install.run(session, install.plan(session, request))
     return session
 
 

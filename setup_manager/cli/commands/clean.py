@@ -16,24 +16,16 @@ from setup_manager.cli.shell import Shell
 )
 def command(shell: Shell, writing: WritingOptions, storage: StorageOptions) -> Outcome:
     """Drop this tool's partial downloads and what interrupted work left."""
-    from setup_manager.app.verbs.remove import clean, find_litter, forget_unfinished
+    from setup_manager.app import clean
     from setup_manager.cli.render.remove_text import cleaned_text, litter_text
 
     session = shell.open_session(storage)
-    litter = find_litter(session)
-    data = {
-        "found": [
-            {"path": str(item.path), "bytes": item.size_bytes, "reason": item.reason}
-            for item in litter
-        ]
-    }
+    plan = clean.plan(session, clean.Request())
     if writing.dry_run:
-        return Outcome(data, litter_text(litter))
-    if litter:
-        shell.note(litter_text(litter))
+        return Outcome(plan.document(), litter_text(plan.found))
+    if plan.found:
+        shell.note(litter_text(plan.found))
         if not writing.yes and not ask_to_go_on(shell):
             raise declined()
-    freed, busy = clean(litter)
-    forget_unfinished(session)
-    text = cleaned_text(freed, busy, found=bool(litter))
-    return Outcome({**data, "freed_bytes": freed, "busy": [str(path) for path in busy]}, text)
+    result = clean.run(session, plan)
+    return Outcome(result.document(), cleaned_text(result))

@@ -36,26 +36,15 @@ def command(
     model: str,
 ) -> Outcome:
     """Fetch and verify MODEL; run it again after any interruption to go on."""
-    from setup_manager.app.record import recorded
-    from setup_manager.app.verbs.download import (
-        check_disk,
-        download,
-        plan_document,
-        plan_download,
-    )
-    from setup_manager.cli.plans import wanted_of
+    from setup_manager.app import download
+    from setup_manager.cli.plans import request_of
     from setup_manager.cli.render.download_text import download_plan_text, download_text
-    from setup_manager.session import Subject
 
     session = shell.open_session(storage, downloading)
-    subject = Subject(session, model, wanted_of(files))
-    planned = plan_download(session, subject.model)
-    check_disk(session, planned)
+    plan = download.plan(session, request_of(download.Request, files, model=model))
     if writing.dry_run:
-        return Outcome(plan_document(subject.model, planned), download_plan_text(planned))
-    if planned.fetch_bytes:
-        shell.note(download_plan_text(planned))
-    with recorded(session) as record:
-        record.model = subject.name
-        result = download(session, subject.model)
+        return Outcome(plan.document(), download_plan_text(plan.files))
+    if plan.files.fetch_bytes:
+        shell.note(download_plan_text(plan.files))
+    result = download.run(session, plan)
     return Outcome(result.document(), download_text(result))

@@ -41,19 +41,13 @@ def command(
     model: str,
 ) -> Outcome:
     """Show where MODEL's memory goes, how fast it will run, and why."""
-    from setup_manager.app.verbs.recommend import explain_model, explanation_document
-    from setup_manager.cli.plans import machine_for, planned_runtime, planning_of, wanted_of
+    from setup_manager.app import recommend
+    from setup_manager.cli.plans import request_of
     from setup_manager.cli.render.explain_text import Screen, explanation_lines
-    from setup_manager.session import Subject
 
     session = shell.open_session(storage)
-    explanation = explain_model(
-        session,
-        Subject(session, model, wanted_of(files)),
-        planning_of(planning, files),
-        machine_for(session, planning),
-        planned_runtime(planning),
-    )
+    request = request_of(recommend.ExplainRequest, planning, files, model=model)
+    explanation = recommend.explain(session, request)
     terminal = shell.terminal
     screen = Screen(
         width=terminal.width,
@@ -62,5 +56,6 @@ def command(
         style=lambda text, role: terminal.styled(text, *_STYLES.get(role, ())),
     )
     return Outcome(
-        explanation_document(explanation), "\n".join(explanation_lines(explanation, screen))
+        recommend.explanation_document(explanation),
+        "\n".join(explanation_lines(explanation, screen)),
     )

@@ -17,12 +17,10 @@ from setup_manager.cli.options import (
 from setup_manager.cli.outcome import Outcome
 from setup_manager.cli.questions import ask_to_go_on
 from setup_manager.cli.shell import Shell
-from setup_manager.errors import UsageError
+from setup_manager.errors import SetupError, UsageError
 
 if TYPE_CHECKING:
-    from setup_manager.app.verbs.install import InstallPlan, InstallResult
-    from setup_manager.runtimes.releases import Build
-    from setup_manager.session import Session
+    from setup_manager.app import install, runtime
 
 
 @gemma_command(
@@ -59,32 +57,54 @@ def command(
     Without MODEL the best one for this machine is taken. Run the same command again after any
     interruption; it goes on where it stopped.
     """
-    from setup_manager.app.verbs.install import InstallRequest, install
-    from setup_manager.app.verbs.register import OllamaWay
-    from setup_manager.cli.plans import planning_of, wanted_of
-    from setup_manager.cli.render.install_text import install_plan_text
+    from setup_manager.app import install
+    from setup_manager.cli.plans import request_of
+    from setup_manager.cli.render.install_text import (
+        NOTHING_DONE,
+        install_plan_text,
+        install_text,
+    )
     from setup_manager.cli.render.runtime_text import build_text
 
-    session = shell.open_session(storage, downloading)
-    request = InstallRequest(
-        model=model,
-        wanted=wanted_of(files),
-        planning=planning_of(planning, files),
-        ollama=OllamaWay(ollama_link, pull, name),
-        dry_run=writing.dry_run,
-    )
     refuse_other_machine(planning)
+    session = shell.open_session(storage, downloading)
+    way = {"ollama_link": ollama_link, "pull": pull, "name": name}
+    request = request_of(install.Request, planning, files, model=model, **way)
 
-    def confirm(plan: InstallPlan) -> bool:
-        shell.note(install_plan_text(plan))
-        return writing.yes or ask_to_go_on(shell)
-
-    def offer(build: Build) -> bool:
+    def offer(build: runtime.Plan) -> bool:
         shell.note(f"Nothing here can run Gemma 4 yet. The official build: {build_text(build)}.")
         return writing.yes or (shell.terminal.can_ask and shell.confirm("Install it?"))
 
-    result = install(session, request, confirm, offer)
-    return install_outcome(shell, session, result, dry_run=writing.dry_run)
+    plan = install.plan(session, request, None if writing.dry_run else offer)
+    if writing.dry_run:
+        text = f"{install_plan_text(plan)}\n\n{NOTHING_DONE}"
+        return Outcome(plan.unstarted.document(), text)
+    shell.note(install_plan_text(plan))
+    if not writing.yes:
+        _confirm(shell, plan)
+    result = install.run(session, plan)
+    return Outcome(result.document(), install_text(result, shell.program, shell.terminal))
+
+
+def _confirm(shell: Shell, plan: install.Plan) -> None:
+    """Ask whether to go on with a plan; an error has what was done so far.
+
+    Raises:
+        SetupError: If the answer is no, or nobody can be asked.
+    """
+    try:
+        accepted = ask_to_go_on(shell)
+    except SetupError as error:
+        error.partial = plan.progress
+        raise
+    if not accepted:
+        refused = SetupError(
+            "Nothing was installed.",
+            code="declined",
+            hint="Run the same command again, or name another MODEL.",
+        )
+        refused.partial = plan.progress
+        raise refused
 
 
 def refuse_other_machine(planning: PlanningOptions) -> None:
@@ -98,31 +118,3 @@ def refuse_other_machine(planning: PlanningOptions) -> None:
             "--machine plans for another machine; nothing can be installed there from here.",
             hint="Use it with check, recommend or explain.",
         )
-
-
-def install_outcome(
-    shell: Shell, session: Session, result: InstallResult, *, dry_run: bool
-) -> Outcome:
-    """Turn an installation into a result."""
-    if result.error is not None:
-        return Outcome(result.document(), "", result.error)
-    if dry_run:
-        from setup_manager.cli.render.install_text import NOTHING_DONE, install_plan_text
-
-        text = install_plan_text(result.plan) if result.plan else ""
-        return Outcome(result.document(), f"{text}\n\n{NOTHING_DONE}")
-    return Outcome(result.document(), _success_text(shell, session, result))
-
-
-def _success_text(shell: Shell, session: Session, result: InstallResult) -> str:
-    from setup_manager.app.start import start_commands
-    from setup_manager.cli.render.install_text import install_text
-
-    model = result.installed
-    if model is None or result.plan is None:
-        return ""
-    registration = model.registration(result.plan.runtime.name)
-    if registration is None:
-        return ""
-    commands = start_commands(session, model, registration, shell.program)
-    return install_text(model, commands, shell.program, shell.terminal)

@@ -49,18 +49,19 @@ def command(
     line_rate: int | None,
 ) -> Outcome:
     """Say which models fit this machine, ranked, why, and what was rejected, why."""
-    from setup_manager.app.verbs.recommend import Weighing, recommend_models
-    from setup_manager.cli.plans import machine_for, planned_runtime, planning_of
+    from setup_manager.app import recommend
+    from setup_manager.cli.plans import request_of
     from setup_manager.cli.render.recommend_text import recommend_text
-    from setup_manager.fit import Task
 
     session = shell.open_session(storage)
-    result = recommend_models(
-        session,
-        planning_of(planning, files),
-        machine_for(session, planning),
-        planned_runtime(planning),
-        Weighing(Task(task), headroom, line_rate),
+    request = request_of(
+        recommend.Request,
+        planning,
+        files,
+        task=task,
+        headroom_bytes=headroom,
+        download_bytes_per_second=line_rate,
     )
+    result = recommend.run(session, request)
     text = recommend_text(result, shell.terminal, verbose=shell.options.verbose)
     return Outcome(result.document(), text)

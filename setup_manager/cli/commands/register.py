@@ -42,29 +42,24 @@ def command(
     name: str | None,
 ) -> Outcome:
     """Make --runtime know MODEL, which was downloaded before."""
-    from setup_manager.app.planning import installed_settings
-    from setup_manager.app.start import start_commands
-    from setup_manager.app.verbs.register import OllamaWay, register
-    from setup_manager.app.verbs.runtime import choose_runtime, find_runtimes
+    from setup_manager.app import register
     from setup_manager.cli.commands.install import refuse_other_machine
-    from setup_manager.cli.models import installed_subject
-    from setup_manager.cli.plans import planning_of, wanted_of
+    from setup_manager.cli.plans import request_of
 
     refuse_other_machine(planning)
     session = shell.open_session(storage)
-    installed, subject = installed_subject(session, model, wanted_of(files))
-    chosen = choose_runtime(find_runtimes(session), planning.runtime)
-    asked = planning_of(planning, files)
-    settings = installed_settings(session, subject, asked, chosen.name)
+    way = {"ollama_link": ollama_link, "pull": pull, "name": name}
+    request = request_of(register.Request, planning, files, model=model, **way)
+    plan = register.plan(session, request)
+    chosen = plan.launch.runtime
     if writing.dry_run:
-        text = f"{installed.name} would be registered with {chosen.name}: {chosen.reason}."
-        return Outcome({"model": installed.name, "runtime": chosen.name}, text)
-    way = OllamaWay(ollama_link, pull, name)
-    exact = asked.context is not None
-    result = register(session, installed, chosen.status, settings, way, exact=exact)
-    commands = start_commands(session, result.model, result.registration, shell.program)
+        model_name = plan.launch.model.name
+        text = f"{model_name} would be registered with {chosen.name}: {chosen.reason}."
+        return Outcome(plan.document(), text)
+    result = register.run(session, plan)
     known = "knew it already" if result.already else "knows it now"
     return Outcome(
-        {**result.document(), "start": commands.start, "ask": commands.ask},
-        f"{chosen.name} {known} as {result.registration.name}. To start it:\n  {commands.start}",
+        result.document(),
+        f"{chosen.name} {known} as {result.registration.name}. To start it:\n"
+        f"  {result.commands.start}",
     )

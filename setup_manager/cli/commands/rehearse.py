@@ -35,11 +35,11 @@ def command(shell: Shell, storage: StorageOptions, runtime: str) -> Outcome:
         "twice, falls silent once and is overloaded once. The rest is the real thing."
     )
     result = rehearse(shell.open_session(storage), runtime)
-    return Outcome(result.document(), _text(shell, result), result.install.error)
+    return Outcome(result.document(), _text(shell, result), result.error)
 
 
 def _text(shell: Shell, result: RehearsalResult) -> str:
-    if result.install.error is not None:
+    if result.error is not None:
         return ""
     counted = Counter(result.mishaps)
     mishaps = ", ".join(

@@ -23,20 +23,19 @@ def command(
     shell: Shell, writing: WritingOptions, storage: StorageOptions, model: str, *, forget: bool
 ) -> Outcome:
     """Take MODEL out again, everywhere; what this tool did not put there stays."""
-    from setup_manager.app.verbs.remove import plan_removal, remove
-    from setup_manager.cli.models import recorded_model
+    from setup_manager.app import remove
     from setup_manager.cli.render.install_text import NOTHING_DONE
     from setup_manager.cli.render.remove_text import remove_plan_text
 
     session = shell.open_session(storage)
-    plan = plan_removal(session, recorded_model(session, model))
+    plan = remove.plan(session, remove.Request(model=model, forget=forget))
     if writing.dry_run:
         return Outcome(plan.document(), f"{remove_plan_text(plan)}\n{NOTHING_DONE}")
     shell.note(remove_plan_text(plan))
     if not writing.yes and not ask_to_go_on(shell):
         raise declined()
-    freed = remove(session, plan, forget=forget)
+    result = remove.run(session, plan)
     return Outcome(
-        {**plan.document(), "freed_bytes": freed},
-        f"{plan.model.name} removed; {format_size(freed)} freed.",
+        result.document(),
+        f"{plan.model.name} removed; {format_size(result.freed_bytes)} freed.",
     )

@@ -67,20 +67,18 @@ def command(
     test, what was recommended and why, and how to start it. Without MODEL it is about the model
     that was installed last, or else the one that suits this machine best.
     """
-    from setup_manager.cli.plans import machine_for, planning_of, wanted_of
+    from setup_manager.cli.plans import request_of
     from setup_manager.fs import write_atomically
     from setup_manager.report import ReportRequest, gather, render, require_extra
 
     require_extra()
     session = shell.open_session(storage)
-    request = ReportRequest(
+    request = request_of(
+        ReportRequest,
+        planning,
+        files,
         model=model,
-        planning=planning_of(planning, files),
-        wanted=wanted_of(files),
-        machine=machine_for(session, planning) if planning.machine else None,
         anonymous=anonymous,
-        private=session.private_words,
-        program=shell.program,
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
     content = gather(session, request)

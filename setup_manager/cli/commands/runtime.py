@@ -15,10 +15,9 @@ from setup_manager.cli.options import (
 from setup_manager.cli.outcome import Outcome
 from setup_manager.cli.questions import ask_to_go_on, declined
 from setup_manager.cli.shell import Shell
-from setup_manager.errors import UsageError
 
 if TYPE_CHECKING:
-    from setup_manager.runtimes.llama_builds import InstalledBuild, LlamaBuilds
+    from setup_manager.session import Session
 
 
 @gemma_command(
@@ -50,29 +49,29 @@ def command(
     del name  # the only one there is
     session = shell.open_session(storage, downloading)
     if action == "list":
-        return _list(session.builds.installed())
+        return _list(session)
     if action == "remove":
-        return _remove(shell, writing, session.builds, build_name)
-    from setup_manager.app.verbs.runtime import install_build, offered_build
+        return _remove(shell, writing, session, build_name)
+    from setup_manager.app import runtime
     from setup_manager.cli.render.install_text import NOTHING_DONE
     from setup_manager.cli.render.runtime_text import build_text
 
-    build = offered_build(session, backend)
-    data = {"build": build.name, "bytes": build.size_bytes}
-    words = build_text(build)
+    plan = runtime.plan(session, runtime.Request(backend=backend))
+    words = build_text(plan)
     if writing.dry_run:
-        return Outcome(data, f"{words}\n{NOTHING_DONE}")
+        return Outcome(plan.document(), f"{words}\n{NOTHING_DONE}")
     shell.note(words)
     if not writing.yes and not ask_to_go_on(shell):
         raise declined()
-    installed, status = install_build(session, build)
-    data |= {"program": str(installed.program), "version": status.version}
-    return Outcome(data, f"llama.cpp {status.version} is installed:\n{installed.program}")
+    result = runtime.run(session, plan)
+    return Outcome(result.document(), f"llama.cpp {result.version} is installed:\n{result.program}")
 
 
-def _list(builds: tuple[InstalledBuild, ...]) -> Outcome:
+def _list(session: Session) -> Outcome:
+    from setup_manager.app import runtime
     from setup_manager.cli.render.runtime_text import builds_text
 
+    builds = runtime.installed_builds(session)
     data = {
         "builds": [
             {"name": build.name, "program": str(build.program), "current": build.current}
@@ -82,22 +81,14 @@ def _list(builds: tuple[InstalledBuild, ...]) -> Outcome:
     return Outcome(data, builds_text(builds))
 
 
-def _remove(
-    shell: Shell, writing: WritingOptions, builds: LlamaBuilds, name: str | None
-) -> Outcome:
-    installed = builds.installed()
-    chosen = next((b for b in installed if (b.current if name is None else b.name == name)), None)
-    if chosen is None:
-        raise UsageError(
-            "No such build of llama.cpp was installed by gemma-setup.",
-            code="not-installed",
-            context=[f"installed: {', '.join(b.name for b in installed) or 'none'}"],
-            hint="`gemma-setup runtime list` shows them.",
-        )
+def _remove(shell: Shell, writing: WritingOptions, session: Session, name: str | None) -> Outcome:
+    from setup_manager.app import runtime
+
+    chosen = runtime.plan_removal(session, runtime.RemovalRequest(build=name))
     data = {"build": chosen.name}
     if writing.dry_run:
         return Outcome(data, f"will delete: {chosen.program.parent}")
     if not writing.yes and not ask_to_go_on(shell):
         raise declined()
-    builds.remove(chosen.name)
+    runtime.remove_build(session, chosen)
     return Outcome(data, f"{chosen.name} removed.")

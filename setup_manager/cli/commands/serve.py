@@ -36,27 +36,22 @@ def command(
 
     Ctrl-C ends it.
     """
-    from setup_manager.app.planning import installed_settings
-    from setup_manager.app.start import ask_command
-    from setup_manager.app.verbs.runtime import find_runtimes
-    from setup_manager.app.verbs.serve import choose_server, serve
+    from setup_manager.app import serve
     from setup_manager.cli.commands.install import refuse_other_machine
-    from setup_manager.cli.models import installed_subject
-    from setup_manager.cli.plans import planning_of, wanted_of
+    from setup_manager.cli.plans import request_of
 
     refuse_other_machine(planning)
     session = shell.open_session(storage)
-    installed, subject = installed_subject(session, model, wanted_of(files))
-    chosen = choose_server(find_runtimes(session), planning.runtime)
-    settings = installed_settings(session, subject, planning_of(planning, files), chosen.name)
+    plan = serve.plan(session, request_of(serve.Request, planning, files, model=model, port=port))
+    name, chosen = plan.launch.model.name, plan.launch.runtime
 
     def ready(endpoint: str) -> None:
         shell.note(
-            f"{installed.name} is ready at {endpoint} ({chosen.name}; {chosen.reason}).\n"
+            f"{name} is ready at {endpoint} ({chosen.name}; {chosen.reason}).\n"
             f"Ask it from another terminal; Ctrl-C here ends it.\n"
-            f"  {ask_command(endpoint, installed.name)}"
+            f"  {serve.ask_command(endpoint, name)}"
         )
 
-    shell.note(f"Loading {installed.name} ...")
-    serve(session, installed, chosen.status, settings, port=port, ready=ready)
-    return Outcome({"model": installed.name}, "The server has ended.")
+    shell.note(f"Loading {name} ...")
+    result = serve.run(session, plan, ready)
+    return Outcome(result.document(), "The server has ended.")

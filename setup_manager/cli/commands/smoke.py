@@ -49,25 +49,17 @@ def command(
     long_minutes: float,
 ) -> Outcome:
     """Ask MODEL a question, judge the answer, and measure it against what was predicted."""
-    from setup_manager.app.planning import installed_settings
-    from setup_manager.app.record import recorded
-    from setup_manager.app.verbs.runtime import choose_runtime, find_runtimes
-    from setup_manager.app.verbs.smoke import Trial, smoke
+    from setup_manager.app import smoke
     from setup_manager.cli.commands.install import refuse_other_machine
-    from setup_manager.cli.models import installed_subject
-    from setup_manager.cli.plans import planning_of, wanted_of
+    from setup_manager.cli.plans import request_of
     from setup_manager.cli.render.smoke_text import smoke_text
     from setup_manager.smoke import require_passed
 
     refuse_other_machine(planning)
     session = shell.open_session(storage)
-    installed, subject = installed_subject(session, model, wanted_of(files))
-    chosen = choose_runtime(find_runtimes(session), planning.runtime)
-    settings = installed_settings(session, subject, planning_of(planning, files), chosen.name)
-    trial = Trial(image, long_minutes, files.with_drafter)
-    with recorded(session) as record:
-        record.model = installed.name
-        report = smoke(session, installed, subject, chosen.status, settings, trial)
+    trial = {"image": image, "long_minutes": long_minutes}
+    plan = smoke.plan(session, request_of(smoke.Request, planning, files, model=model, **trial))
+    report = smoke.run(session, plan)
     error: SetupError | None = None
     try:
         require_passed(report)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from textwrap import wrap
 
-from setup_manager.app.verbs.recommend import RecommendResult
+from setup_manager.app import recommend
 from setup_manager.cli.render.explain_text import speed_text
 from setup_manager.cli.terminal import Terminal
 from setup_manager.fit import Choice
@@ -14,7 +14,7 @@ _SHOWN, _SHOWN_REJECTED = 3, 3
 _VERDICT_MARKS = {"fits": "ok", "tight": "warn", "no": "fail"}
 
 
-def recommend_text(result: RecommendResult, terminal: Terminal, *, verbose: bool) -> str:
+def recommend_text(result: recommend.Result, terminal: Terminal, *, verbose: bool) -> str:
     """Print the best choices and the nearest rejected ones; all of them when verbose."""
     found = result.recommendation
     memory = result.machine.memory

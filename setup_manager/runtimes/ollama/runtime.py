@@ -58,16 +58,17 @@ class Ollama(Runtime):
     reason = "its server is running, and llama.cpp is not here"
     own_server = "ollama run"
 
-    @property
-    def how_to_get(self) -> str:
-        """What installs it."""
+    @classmethod
+    def how_to_get(cls) -> str:
+        """Return what installs it."""
         return "Install it from https://ollama.com/download."
 
     def find(self) -> RuntimeStatus:
         """Look for a running server, and for a program if none runs."""
         return find(self.at.environment)
 
-    def judged(self, status: RuntimeStatus, variant: str | None) -> RuntimeStatus:
+    @classmethod
+    def judged(cls, status: RuntimeStatus, variant: str | None) -> RuntimeStatus:
         """Hold a running server's version against what the variant needs."""
         if not status.endpoint:
             return status
@@ -76,13 +77,14 @@ class Ollama(Runtime):
             return status
         return replace(status, gemma4=assessment.gemma4, detail=assessment.detail, hint=UPDATE)
 
-    def ready(self, status: RuntimeStatus) -> bool:
+    @classmethod
+    def ready(cls, status: RuntimeStatus) -> bool:
         """Whether its server runs."""
         return status.usable and bool(status.endpoint)
 
     def copies(self, model: Model, status: RuntimeStatus, options: RegisterOptions) -> Copies:
         """Work out what create, or its own download, writes into its store."""
-        if options.link or self._holds(model, status, options.name):
+        if options.ollama_link or self._holds(model, status, options):
             return Copies()
         if options.pull:
             return Copies(model.size_bytes, self._likely_store())
@@ -96,16 +98,16 @@ class Ollama(Runtime):
     def _stores(self) -> tuple[Path, ...]:
         return store_candidates(self.at.environment, self.at.home or Path("/"))
 
-    def _holds(self, model: Model, status: RuntimeStatus, name: str | None) -> bool:
+    def _holds(self, model: Model, status: RuntimeStatus, options: RegisterOptions) -> bool:
         """Whether a model is registered as recorded, so that nothing will be copied."""
         installed = self.at.inventory.find(model.name)
         if installed is None:
             return False
-        repository = model.weights[0].repository
-        name = name or registered_name(model.variant, repository, model.quantization)
-        known = _known(installed.registrations, status.endpoint, name)
+        known = _known(installed.registrations, status.endpoint, _name_for(installed, options))
         if known is None or not known.details.get("digest"):
             return False
+        if options.pull:
+            return bool(known.details["way"] == "pull")
         files = known.details.get("asked", {}).get("files", ())
         return all(artifact.sha256 in files for artifact in model.weights)
 
@@ -116,10 +118,12 @@ class Ollama(Runtime):
         settings: Settings,
         options: RegisterOptions,
         observer: Observer,
+        *,
+        exact: bool,
     ) -> Registration:
         """Register by its interface, by links of ours, or by a download of its own."""
         client = connect(status.endpoint)
-        name = options.name or registered_name(model.variant, model.repository, model.quantization)
+        name = _name_for(model, options)
         pulled = options.pull or not model.files
         request = OllamaRequest(
             name=name,
@@ -128,7 +132,9 @@ class Ollama(Runtime):
             stores=self._stores(),
         )
         asked = _asked(request)
-        model, before = self._current(model, status, name, asked, options)
+        before = _known(model.registrations, status.endpoint, name)
+        if before is not None and _is_stale(before, asked, options, exact=exact):
+            model, before = self._without(model, before), None
         endpoint = str(before.details["endpoint"]) if before else status.endpoint
         known = _entry(before) if before else None
         if known is None:
@@ -141,22 +147,11 @@ class Ollama(Runtime):
             return before
         return _kept(name, made, endpoint, asked)
 
-    def _current(
-        self,
-        model: InstalledModel,
-        status: RuntimeStatus,
-        name: str,
-        asked: dict[str, Any],
-        options: RegisterOptions,
-    ) -> tuple[InstalledModel, Registration | None]:
-        """Find the registration that holds; one that is out of date is taken out."""
-        before = _known(model.registrations, status.endpoint, name)
-        if before is None or not _is_stale(before, asked, options):
-            return model, before
-        self.unregister(before)
-        without = model.without_registration(before)
-        self.at.inventory.save(without)
-        return without, None
+    def _without(self, model: InstalledModel, stale: Registration) -> InstalledModel:
+        self.unregister(stale)
+        left = model.without_registration(stale)
+        self.at.inventory.save(left)
+        return left
 
     def unregister(self, registration: Registration) -> bool:
         """Delete it on the server that it was registered with, and the blobs of ours."""
@@ -196,6 +191,11 @@ class Ollama(Runtime):
         return OllamaServed(LocalClient(status.endpoint), known.name, opening)
 
 
+def _name_for(model: InstalledModel, options: RegisterOptions) -> str:
+    usual = registered_name(model.variant, model.repository, model.quantization)
+    return options.name or usual
+
+
 def _known(
     registrations: Iterable[Registration], endpoint: str, name: str | None = None
 ) -> Registration | None:
@@ -223,7 +223,7 @@ def _put(
         # The hub's tag has no word for trained weights: they are in a repository of their own.
         source = f"hf.co/{model.repository}:{model.quantization.removeprefix('QAT-')}"
         return pull(client, request.name, source, known=request.known, observer=observer)
-    put = register_by_link if options.link else register
+    put = register_by_link if options.ollama_link else register
     return put(client, request, observer)
 
 
@@ -235,15 +235,17 @@ def _asked(request: OllamaRequest) -> dict[str, Any]:
     }
 
 
-def _is_stale(before: Registration, asked: dict[str, Any], options: RegisterOptions) -> bool:
+def _is_stale(
+    before: Registration, asked: dict[str, Any], options: RegisterOptions, *, exact: bool
+) -> bool:
     """Whether a registration has other files, other settings or another form than asked for now.
 
     Settings that nobody asked for follow the free memory, and are no reason to do it all again.
     """
     made_of = before.details.get("asked", asked)
-    form = "link" if options.link else "pull" if options.pull else before.details["way"]
+    form = "link" if options.ollama_link else "pull" if options.pull else before.details["way"]
     other_files = made_of["files"] != asked["files"]
-    other_settings = options.exact and made_of["parameters"] != asked["parameters"]
+    other_settings = exact and made_of["parameters"] != asked["parameters"]
     finished = bool(before.details["digest"])
     return finished and (other_files or other_settings or before.details["way"] != form)
 
