@@ -14,7 +14,6 @@ if TYPE_CHECKING:
         RegisterOptions,
         Runtime,
         RuntimeEvent,
-        RuntimeStatus,
         Served,
     )
     from setup_manager.runtimes.chat import Completion, Question
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from setup_manager.runtimes.options import StartOptions
     from setup_manager.runtimes.registry import REGISTRY
     from setup_manager.runtimes.releases import Build
+    from setup_manager.runtimes.status import RuntimeStatus
 
 __all__ = [
     "REGISTRY",
@@ -41,10 +41,11 @@ __all__ = [
 if not TYPE_CHECKING:
     __getattr__ = lazy(
         __name__,
-        base="Opening RegisterOptions Runtime RuntimeEvent RuntimeStatus Served",
+        base="Opening RegisterOptions Runtime RuntimeEvent Served",
         chat="Completion Question",
         llama_builds="InstalledBuild",
         options="StartOptions",
         registry="REGISTRY",
         releases="Build",
+        status="RuntimeStatus",
     )

@@ -19,12 +19,12 @@ from setup_manager.runtimes.base import (
     Opening,
     RegisterOptions,
     Runtime,
-    RuntimeStatus,
     files_of,
 )
 from setup_manager.runtimes.llama_cpp import names_gemma4
 from setup_manager.runtimes.options import StartOptions
 from setup_manager.runtimes.server import HOST, USUAL_PORT, Launch, ServerProcess
+from setup_manager.runtimes.status import RuntimeStatus
 from setup_manager.units import MIB
 
 NAME = "embedded"

@@ -12,7 +12,7 @@ import os
 import re
 import shutil
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -30,9 +30,8 @@ from setup_manager.download import (
 from setup_manager.errors import DownloadFailedError, RuntimeMissingError
 from setup_manager.machine import Machine
 from setup_manager.net import HttpTransport, NetworkOptions, Stream, TransportError
-from setup_manager.runtimes.base import RuntimeStatus
-from setup_manager.runtimes.llama_cpp import PROGRAM, inspect
 from setup_manager.runtimes.releases import (
+    PROGRAM,
     RELEASES_URL,
     REPOSITORY,
     Asset,
@@ -41,6 +40,7 @@ from setup_manager.runtimes.releases import (
     choose_build,
     read_releases,
 )
+from setup_manager.runtimes.status import RuntimeStatus
 from setup_manager.runtimes.unpack import unpack
 
 _LIST_BYTES = 16 * 1024**2
@@ -106,9 +106,11 @@ class LlamaBuilds:
 
     Attributes:
         root: The folder; it need not be there yet.
+        inspect: Judges a llama-server.
     """
 
     root: Path
+    inspect: Callable[[Path], RuntimeStatus]
 
     @property
     def archives(self) -> AssetLayout:
@@ -192,7 +194,7 @@ class LlamaBuilds:
         try:
             for archive in archives:
                 unpack(archive, unfinished)
-            status = _checked(name, unfinished)
+            status = self._checked(name, unfinished)
             final = self.root / name
             if final.exists():
                 _discard(final)
@@ -230,6 +232,20 @@ class LlamaBuilds:
 
     def _claimed(self) -> FileClaim:
         return FileClaim(self.lock, wait=True, on_wait=lambda: None, cancelled=lambda: False)
+
+    def _checked(self, name: str, folder: Path) -> RuntimeStatus:
+        """Run what was unpacked: a build for newer system libraries fails here and not later."""
+        program = _program_in(folder)
+        status = self.inspect(program) if program is not None else None
+        if status is not None and status.gemma4:
+            return status
+        detail = status.detail if status is not None else f"there is no {PROGRAM} in it"
+        raise RuntimeMissingError(
+            f"The build {name} of llama.cpp does not run here.",
+            context=(detail,),
+            hint="The official builds for Linux need glibc 2.35 or later. Use the embedded engine "
+            "(--runtime embedded), or build llama.cpp yourself.",
+        )
 
     def _folders(self) -> list[Path]:
         if not self.root.is_dir():
@@ -270,21 +286,6 @@ def _job(tag: str, asset: Asset) -> FileJob:
     artifact = Artifact(REPOSITORY, asset.name, tag, asset.size_bytes, asset.sha256)
     origin = Origin(f"{parts.scheme}://{parts.netloc}", file_url=asset.url)
     return FileJob(artifact, (origin,))
-
-
-def _checked(name: str, folder: Path) -> RuntimeStatus:
-    """Run what was unpacked: a build for newer system libraries fails here and not later."""
-    program = _program_in(folder)
-    status = inspect(program) if program is not None else None
-    if status is not None and status.gemma4:
-        return status
-    detail = status.detail if status is not None else f"there is no {PROGRAM} in it"
-    raise RuntimeMissingError(
-        f"The build {name} of llama.cpp does not run here.",
-        context=(detail,),
-        hint="The official builds for Linux need glibc 2.35 or later. Use the embedded engine "
-        "(--runtime embedded), or build llama.cpp yourself.",
-    )
 
 
 def _program_in(folder: Path) -> Path | None:

@@ -20,19 +20,19 @@ from setup_manager.runtimes.base import (
     Opening,
     RegisterOptions,
     Runtime,
-    RuntimeStatus,
     files_of,
 )
 from setup_manager.runtimes.options import DRAFTER_TYPE, StartOptions, server_arguments
 from setup_manager.runtimes.presets import Preset, Presets, preset_name, router_command
+from setup_manager.runtimes.releases import PROGRAM
 from setup_manager.runtimes.server import HOST, USUAL_PORT, Launch, ServerProcess
+from setup_manager.runtimes.status import RuntimeStatus
 from setup_manager.units import MIB
 
 if TYPE_CHECKING:
     from setup_manager.runtimes.llama_builds import LlamaBuilds
 
 NAME = "llama.cpp"
-PROGRAM = "llama-server.exe" if os.name == "nt" else "llama-server"
 USUAL_FOLDERS = (
     "/opt/homebrew/bin",
     "/home/linuxbrew/.linuxbrew/bin",
@@ -70,7 +70,7 @@ class LlamaCpp(Runtime):
         """The official builds that this tool installed."""
         from setup_manager.runtimes.llama_builds import LlamaBuilds
 
-        return LlamaBuilds(self.at.paths.data.path / "llama.cpp" / "builds")
+        return LlamaBuilds(self.at.paths.data.path / "llama.cpp" / "builds", inspect)
 
     @property
     def presets(self) -> Presets:

@@ -23,7 +23,6 @@ from setup_manager.runtimes.base import (
     Opening,
     RegisterOptions,
     Runtime,
-    RuntimeStatus,
 )
 from setup_manager.runtimes.ollama.address import same_server
 from setup_manager.runtimes.ollama.names import registered_name
@@ -43,6 +42,7 @@ from setup_manager.runtimes.ollama.server import NAME, UPDATE, connect, find, fi
 from setup_manager.runtimes.ollama.store import BlobFile, store_candidates
 from setup_manager.runtimes.ollama.versions import assess, ollama_copies_bytes
 from setup_manager.runtimes.options import StartOptions
+from setup_manager.runtimes.status import RuntimeStatus
 from setup_manager.units import MIB, format_size
 
 # What the inventory keeps of a registration beside the entry itself.

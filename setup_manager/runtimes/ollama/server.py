@@ -10,10 +10,10 @@ from typing import Any
 
 from setup_manager.errors import RegistrationFailedError, RuntimeMissingError
 from setup_manager.net import BadAnswerError, LocalClient, NoAnswerError
-from setup_manager.runtimes.base import RuntimeStatus
 from setup_manager.runtimes.ollama.address import Address, parse_host
 from setup_manager.runtimes.ollama.names import full_name
 from setup_manager.runtimes.ollama.versions import assess
+from setup_manager.runtimes.status import RuntimeStatus
 
 NAME = "ollama"
 UPDATE = "Update Ollama (https://ollama.com/download)."
