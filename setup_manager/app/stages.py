@@ -46,17 +46,15 @@ class Stage:
     def __init__(self) -> None:
         self.status = StageStatus.DONE
         self.data: Any = None
-        self.detail = ""
+        self.problem = ""
 
-    def end(self, detail: str, data: Any = None, *, skipped: bool = False) -> None:
+    def end(self, data: Any = None, *, skipped: bool = False) -> None:
         """Say what came of it.
 
         Args:
-            detail: One line for people.
             data: The result of the verb of that name, None without one.
             skipped: Whether there was nothing to do.
         """
-        self.detail = detail
         self.data = data
         self.status = StageStatus.SKIPPED if skipped else StageStatus.DONE
 
@@ -88,12 +86,13 @@ class Stages:
             yield stage
         except BaseException as error:
             stage.status = StageStatus.FAILED
-            stage.detail = error.message if isinstance(error, SetupError) else "interrupted"
+            stage.problem = error.message if isinstance(error, SetupError) else "interrupted"
             raise
         finally:
             seconds = time.monotonic() - begin
             self._ended.append(StageResult(name, stage.status, seconds, stage.data))
-            self._observer.stage(StageEvent(name, stage.status, stage.detail, seconds))
+            event = StageEvent(name, stage.status, seconds, stage.data, stage.problem)
+            self._observer.stage(event)
 
 
 def with_skipped(ended: Sequence[StageResult]) -> tuple[StageResult, ...]:

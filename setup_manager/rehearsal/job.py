@@ -16,6 +16,7 @@ from typing import Any
 from setup_manager.app import install
 from setup_manager.errors import SetupError
 from setup_manager.library import Paths, Place
+from setup_manager.net import HubAccess
 from setup_manager.rehearsal.faults import BadLine
 from setup_manager.rehearsal.loopback import LoopbackHub
 from setup_manager.rehearsal.model import (
@@ -25,7 +26,7 @@ from setup_manager.rehearsal.model import (
     model_path,
     rehearsal_catalog,
 )
-from setup_manager.session import HubAccess, Session
+from setup_manager.session import Session
 
 # Shorter than for a real hub, so that the stall of the bad line is noticed while people watch.
 _STALL_SECONDS = 2.0
@@ -131,12 +132,18 @@ def _session_in(folder: Path, session: Session, hub: LoopbackHub) -> Session:
         home=session.home,
         hub=HubAccess(hub.endpoint),
         # No proxy stands between a machine and itself.
-        network=replace(session.network, proxies={}, stall_seconds=_STALL_SECONDS, ca_bundle=None),
+        network=replace(
+            session.network,
+            proxies={},
+            ca_bundle=None,
+            variables={},
+            offline=False,
+            stall_seconds=_STALL_SECONDS,
+        ),
         downloading=replace(
             session.downloading,
             chunk_bytes=_CHUNK_BYTES,
             checks_dir=folder / "checks",
-            offline=False,
         ),
         # Nothing of the user's own is looked at.
         recovering=False,

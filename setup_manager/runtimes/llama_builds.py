@@ -19,17 +19,16 @@ from urllib.parse import urlsplit
 
 from setup_manager.catalog import Artifact
 from setup_manager.download import (
+    Downloader,
+    DownloadEvent,
     DownloadOptions,
-    FileClaim,
     FileJob,
     FilePlaces,
-    Observer,
-    Origin,
-    fetch,
 )
 from setup_manager.errors import DownloadFailedError, RuntimeMissingError
+from setup_manager.fs import FileLock
 from setup_manager.machine import Machine
-from setup_manager.net import HttpTransport, NetworkOptions, Stream, TransportError
+from setup_manager.net import NetworkOptions, Origin, RequestError, Stream
 from setup_manager.runtimes.releases import (
     PROGRAM,
     RELEASES_URL,
@@ -144,7 +143,7 @@ class LlamaBuilds:
         build: Build,
         network: NetworkOptions,
         options: DownloadOptions | None = None,
-        observer: Observer = lambda _event: None,
+        observer: Callable[[DownloadEvent], None] = lambda _event: None,
         cancel: threading.Event | None = None,
     ) -> tuple[InstalledBuild, RuntimeStatus]:
         """Fetch a build through the download engine, with the release's digests, and add it.
@@ -156,7 +155,9 @@ class LlamaBuilds:
         """
         layout = self.archives
         jobs = [_job(build.tag, asset) for asset in build.assets]
-        fetch(jobs, layout, options, observer, network, cancel)
+        Downloader(
+            layout, options or DownloadOptions(), observer, network, cancel or threading.Event()
+        ).fetch(jobs)
         added = self.add(build.name, [layout.places(job.artifact).content for job in jobs])
         shutil.rmtree(layout.root, ignore_errors=True)
         return added
@@ -186,7 +187,7 @@ class LlamaBuilds:
             UnsafeArchiveError: If an archive is not safe to unpack.
             RuntimeMissingError: If what comes out does not run here or cannot run Gemma 4.
         """
-        with self._claimed():
+        with FileLock(self.lock):
             return self._add(name, archives)
 
     def _add(self, name: str, archives: Sequence[Path]) -> tuple[InstalledBuild, RuntimeStatus]:
@@ -211,7 +212,7 @@ class LlamaBuilds:
         Returns:
             Whether it was there.
         """
-        with self._claimed():
+        with FileLock(self.lock):
             if name not in {folder.name for folder in self._folders()}:
                 return False
             _discard(self.root / name)
@@ -229,9 +230,6 @@ class LlamaBuilds:
         if not self.root.is_dir():
             return ()
         return tuple(p for p in self.root.iterdir() if p.name.startswith(_UNFINISHED))
-
-    def _claimed(self) -> FileClaim:
-        return FileClaim(self.lock, wait=True, on_wait=lambda: None, cancelled=lambda: False)
 
     def _checked(self, name: str, folder: Path) -> RuntimeStatus:
         """Run what was unpacked: a build for newer system libraries fails here and not later."""
@@ -265,14 +263,12 @@ class LlamaBuilds:
 
 
 def _releases(network: NetworkOptions, url: str) -> tuple[Release, ...]:
-    transport = HttpTransport(network)
     try:
-        stream = transport.request("GET", url, {"Accept": "application/vnd.github+json"})
-        text = _text_of(stream)
-    except TransportError as error:
+        with network.connect() as transport:
+            stream = transport.request("GET", url, {"Accept": "application/vnd.github+json"})
+            text = _text_of(stream)
+    except RequestError as error:
         raise _no_list(url, str(error)) from error
-    finally:
-        transport.close()
     if stream.status != 200:
         raise _no_list(url, f"HTTP {stream.status}: {text[:200]}")
     try:

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import IO, Self
 
 from setup_manager.errors import SetupError, SmokeFailedError
-from setup_manager.net import BadAnswerError, LocalClient, NoAnswerError
+from setup_manager.net import BadAnswerError, LocalClient, RequestError
 from setup_manager.runtimes.base import Opening, RuntimeEvent, Served
 from setup_manager.runtimes.chat import Completion, Question, ask_server
 from setup_manager.runtimes.failures import Cause, Failure, error_for, explain_end
@@ -133,19 +133,19 @@ class ServerProcess(Served):
         limit = question.budget_seconds + _GRACE_SECONDS
         try:
             return ask_server(self.client, self.model, question, timeout_seconds=limit)
-        except NoAnswerError as error:
+        except BadAnswerError as error:
+            raise SmokeFailedError(
+                "The server answered, but not with a completion.",
+                context=(str(error), *last_lines(self.last_words)),
+                hint="Update the runtime, then run `gemma-setup smoke` again.",
+            ) from error
+        except RequestError as error:
             if self._ends_now():
                 raise self._failure() from error
             raise SmokeFailedError(
                 "The server stopped answering.",
                 context=(str(error), *last_lines(self.last_words)),
                 hint="Run `gemma-setup smoke` again; if it hangs again, update the runtime.",
-            ) from error
-        except BadAnswerError as error:
-            raise SmokeFailedError(
-                "The server answered, but not with a completion.",
-                context=(str(error), *last_lines(self.last_words)),
-                hint="Update the runtime, then run `gemma-setup smoke` again.",
             ) from error
 
     def claim(self) -> None:
@@ -253,7 +253,7 @@ class ServerProcess(Served):
             if self.client.status("/health") != 200 or self.returncode is not None:
                 return False
             known = self.client.get("/v1/models")
-        except (NoAnswerError, BadAnswerError):
+        except RequestError:
             return False
         if not _names(known, self.model):
             raise _PortTakenError

@@ -27,14 +27,16 @@ class StageEvent:
         stage: ``"check"``, ``"recommend"``, ``"plan"``, ``"download"``, ``"register"``,
             ``"smoke"``.
         status: How far it is.
-        detail: One line for people.
         seconds: How long it took, once it ended.
+        result: What came of it: what the verb of that name gives; None without.
+        problem: What it failed of, ``""`` if it did not fail.
     """
 
     stage: str
     status: StageStatus
-    detail: str = ""
     seconds: float = 0.0
+    result: object = None
+    problem: str = ""
 
 
 @runtime_checkable

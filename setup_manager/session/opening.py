@@ -10,10 +10,10 @@ from pathlib import Path
 
 from setup_manager.download import DownloadOptions
 from setup_manager.errors import UsageError
-from setup_manager.library import Place, this_host
-from setup_manager.net import NetworkOptions, find_token, is_offline
+from setup_manager.library import Host, Place, this_host
+from setup_manager.net import HubAccess, NetworkOptions
 from setup_manager.session.events import Observer
-from setup_manager.session.session import DEFAULT_ENDPOINT, HubAccess, Session
+from setup_manager.session.session import Session
 
 StrPath = str | os.PathLike[str]
 
@@ -39,8 +39,7 @@ def open_session(
         models_dir: A plain folder for models instead of the hub cache.
         catalog: Another catalogue file than the package's.
         mirrors: Base URLs of other hubs with the same files.
-        downloading: How a download behaves; where it keeps its checks and whether it is offline
-            is filled in here.
+        downloading: How a download behaves; where it keeps its checks is filled in here.
         recovering: Whether downloads look for what other tools left, and use it.
         observer: Who is told how the work goes.
         cancel: Setting it stops a download within a second; what came is kept.
@@ -56,21 +55,15 @@ def open_session(
     _check_downloading(downloading)
     _check_observer(observer)
     host = this_host(environment)
-    paths = host.paths(_models_place(models_dir, environment))
+    paths = host.paths(_models_place(models_dir, host))
     named_catalog = catalog or environment.get("GEMMA_SETUP_CATALOG")
-    offline = is_offline(environment)
     return Session(
         paths,
         environment=environment,
         home=host.home,
-        hub=HubAccess(
-            endpoint=_endpoint(environment),
-            token=find_token(environment, host.resolver.hub_home()),
-            mirrors=tuple(mirror.rstrip("/") for mirror in mirrors),
-            offline=offline,
-        ),
+        hub=HubAccess.from_environment(environment, host.resolver.hub_home(), tuple(mirrors)),
         network=NetworkOptions.from_environment(environment),
-        downloading=replace(downloading, checks_dir=paths.state.path / "checks", offline=offline),
+        downloading=replace(downloading, checks_dir=paths.state.path / "checks"),
         catalog_path=Path(named_catalog) if named_catalog else None,
         recovering=recovering,
         private_words=host.private_words,
@@ -81,17 +74,14 @@ def open_session(
     )
 
 
-def _endpoint(environment: Mapping[str, str]) -> str:
-    return environment.get("HF_ENDPOINT", "").strip().rstrip("/") or DEFAULT_ENDPOINT
-
-
-def _models_place(named: Place | StrPath | None, environment: Mapping[str, str]) -> Place | None:
+def _models_place(named: Place | StrPath | None, host: Host) -> Place | None:
     if isinstance(named, Place):
         return named
-    if named:
-        return Place(Path(named).absolute(), "models_dir")
-    variable = environment.get("GEMMA_SETUP_MODELS_DIR")
-    return Place(Path(variable).absolute(), "GEMMA_SETUP_MODELS_DIR") if variable else None
+    folder, decided_by = (os.fspath(named), "models_dir") if named else ("", "")
+    if not folder:
+        decided_by = "GEMMA_SETUP_MODELS_DIR"
+        folder = host.environment.get(decided_by, "")
+    return Place(host.resolver.expand(folder), decided_by) if folder else None
 
 
 def _check_downloading(options: DownloadOptions) -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,30 +17,11 @@ from setup_manager.runtimes import REGISTRY
 from setup_manager.session.events import Observer, Silence
 
 if TYPE_CHECKING:
-    from setup_manager.download import DownloadOptions, Origin
+    from setup_manager.download import Downloader, DownloadOptions
     from setup_manager.library import HubCacheLayout, PlainFolderLayout
     from setup_manager.machine import Machine
-    from setup_manager.net import HubMetadata, NetworkOptions
+    from setup_manager.net import Hub, HubAccess, NetworkOptions, Origin
     from setup_manager.runtimes import Runtime
-
-DEFAULT_ENDPOINT = "https://huggingface.co"
-
-
-@dataclass(frozen=True, slots=True)
-class HubAccess:
-    """How the hub is reached.
-
-    Attributes:
-        endpoint: Base URL.
-        token: Bearer token for that endpoint alone, or None.
-        mirrors: Base URLs of others that have the same files.
-        offline: Whether no socket may be opened.
-    """
-
-    endpoint: str = DEFAULT_ENDPOINT
-    token: str | None = field(default=None, repr=False)
-    mirrors: tuple[str, ...] = ()
-    offline: bool = False
 
 
 class Session:
@@ -149,24 +129,24 @@ class Session:
             return PlainFolderLayout(self.paths.models.path)
         return HubCacheLayout(self.paths.hub_cache.path)
 
+    @property
+    def downloader(self) -> Downloader:
+        """What brings files into the models folder, telling the observer of the moment."""
+        from setup_manager.download import Downloader
+
+        return Downloader(
+            self.layout, self.downloading, self.observer.download, self.network, self.cancel
+        )
+
     @cached_property
-    def metadata(self) -> HubMetadata:
-        """What the hub says of its repositories."""
-        from setup_manager.net import HubMetadata
+    def metadata(self) -> Hub:
+        """The hub, to be asked about its repositories."""
+        from setup_manager.net import Hub
 
         known = tuple(dict.fromkeys(file.repository for file in self.catalog.files))
-        return HubMetadata(
-            self.hub.endpoint,
-            self.hub.token,
-            offline=self.hub.offline,
-            ca_bundle=self.network.ca_bundle,
-            known_repositories=known,
-        )
+        return Hub(self.hub, self.network, known_repositories=known)
 
     @property
     def origins(self) -> tuple[Origin, ...]:
-        """The hub, then its mirrors; only the hub gets the token."""
-        from setup_manager.download import Origin
-
-        mirrors = (Origin(mirror) for mirror in self.hub.mirrors)
-        return (Origin(self.hub.endpoint, self.hub.token), *mirrors)
+        """The hub, then its mirrors."""
+        return self.hub.origins

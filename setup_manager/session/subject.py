@@ -248,13 +248,8 @@ class Subject:
         return replace(model, variant=self._selection.variant.key) if self._selection else model
 
     def _resolve(self, reference: RepositoryReference | FileReference, wanted: Companions) -> Model:
-        from setup_manager.net import resolve_repository_model
-
-        return resolve_repository_model(
-            reference,
-            self._session.metadata,
-            with_projector=wanted.with_projector,
-            with_drafter=wanted.with_drafter,
+        return self._session.metadata.model(
+            reference, with_projector=wanted.with_projector, with_drafter=wanted.with_drafter
         )
 
 

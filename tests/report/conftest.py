@@ -8,10 +8,11 @@ import pytest
 
 from setup_manager.app import install
 from setup_manager.catalog.load import load_catalog
-from setup_manager.download.options import DownloadOptions
+from setup_manager.download.job import DownloadOptions
 from setup_manager.library.paths import resolve_paths
 from setup_manager.machine.facts import Container, Disk, Machine, MemoryUser
 from setup_manager.net.options import NetworkOptions
+from setup_manager.net.origin import HubAccess
 from setup_manager.rehearsal.faults import BadLine
 from setup_manager.rehearsal.loopback import LoopbackHub
 from setup_manager.rehearsal.model import (
@@ -23,7 +24,7 @@ from setup_manager.rehearsal.model import (
 )
 from setup_manager.report.content import Content
 from setup_manager.report.facts import ReportRequest, gather
-from setup_manager.session.session import HubAccess, Session
+from setup_manager.session.session import Session
 from setup_manager.units import GIB
 from tests.fit.machines import cpu_machine
 

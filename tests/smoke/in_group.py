@@ -37,7 +37,7 @@ def main(group: Path, kind: str, path: Path, context: int) -> int:
         has_gpu=not real,
     )
     try:
-        document = run_smoke(runtime, request, watch).to_document()
+        document = run_smoke(runtime, request, watch).document()
         status = 0
     except SetupError as error:
         document = {"message": error.message, "context": error.context}

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from setup_manager.net.local import BadAnswerError, LocalClient
+from setup_manager.net.faults import BadAnswerError
+from setup_manager.net.local import LocalClient
 from setup_manager.runtimes.chat import Completion, Question, ask_server, half_rates
 from setup_manager.runtimes.ollama.served import ask_ollama
 

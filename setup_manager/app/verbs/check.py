@@ -9,7 +9,7 @@ from typing import Any
 
 from setup_manager.app.planning import settings_for
 from setup_manager.app.requests import OnMachine, Run
-from setup_manager.app.transfer import check_disk, plan_transfer
+from setup_manager.app.transfer import plan_transfer
 from setup_manager.app.verbs.runtime import (
     choose_runtime,
     find_runtimes,
@@ -27,7 +27,7 @@ from setup_manager.machine import (
     Status,
     machine_checks,
 )
-from setup_manager.net import HubReachability, probe_hub
+from setup_manager.net import Hub
 from setup_manager.privacy import mask, mask_document
 from setup_manager.runtimes import RuntimeStatus
 from setup_manager.session import Session, Subject
@@ -124,19 +124,14 @@ def run(session: Session, request: Request) -> Result:
 def _here(session: Session) -> Result:
     """Check this machine; hub, runtimes and probes are asked side by side."""
     with ThreadPoolExecutor(2) as pool:
-        hub = pool.submit(
-            probe_hub,
-            session.hub.endpoint,
-            offline=session.hub.offline,
-            ca_bundle=session.network.ca_bundle,
-        )
+        hub = pool.submit(_hub_checks, Hub(session.hub, session.network))
         runtimes = pool.submit(find_runtimes, session)
         machine = session.machine
         found = runtimes.result()
         checks = (
             *machine_checks(machine),
             *_runtime_checks(found),
-            *_hub_checks(hub.result()),
+            *hub.result(),
         )
     return Result(machine, found, checks, session.private_words)
 
@@ -192,23 +187,27 @@ def _runtime_checks(statuses: Sequence[RuntimeStatus]) -> Iterator[Check]:
         )
 
 
-def _hub_checks(hub: HubReachability) -> Iterator[Check]:
-    if hub.reachable:
-        detail = f"{hub.endpoint} answers in {1000 * hub.seconds:.0f} ms"
-        yield Check("hub", Status.OK, detail, group="network")
-    else:
-        detail = f"{hub.endpoint} cannot be used: {hub.problem}"
-        yield Check("hub", Status.WARN, detail, hub.hint, "network")
-    skew = hub.clock_skew_seconds
-    if skew is not None and abs(skew) > _CLOCK_SKEW_SECONDS:
-        yield Check(
-            "clock",
-            Status.WARN,
-            f"this clock is {abs(skew) / 60:.0f} minutes {'ahead of' if skew > 0 else 'behind'} "
-            "the hub's",
-            "Set the clock: signed addresses and certificates depend on it.",
-            "network",
-        )
+def _hub_checks(hub: Hub) -> tuple[Check, ...]:
+    try:
+        pulse = hub.probe()
+    except SetupError as error:
+        problem = f"{error.message.rstrip('.')} ({'; '.join(error.context)})"
+        detail = f"{hub.endpoint} cannot be used: {problem}"
+        return (Check("hub", Status.WARN, detail, error.hint, "network"),)
+    detail = f"{hub.endpoint} answers in {1000 * pulse.seconds:.0f} ms"
+    answers = Check("hub", Status.OK, detail, group="network")
+    skew = pulse.clock_skew_seconds
+    if skew is None or abs(skew) <= _CLOCK_SKEW_SECONDS:
+        return (answers,)
+    clock = Check(
+        "clock",
+        Status.WARN,
+        f"this clock is {abs(skew) / 60:.0f} minutes {'ahead of' if skew > 0 else 'behind'} "
+        "the hub's",
+        "Set the clock: signed addresses and certificates depend on it.",
+        "network",
+    )
+    return (answers, clock)
 
 
 def _model_checks(
@@ -269,7 +268,7 @@ def _disk_check(session: Session, subject: Subject) -> Check:
         return Check("model disk", Status.OK, detail, group="model")
     planned = plan_transfer(session, subject.model)
     try:
-        check_disk(session, planned)
+        planned.check_room()
     except InsufficientDiskError as error:
         detail = "; ".join(error.context)
         return Check("model disk", Status.FAIL, detail, error.hint, "model")

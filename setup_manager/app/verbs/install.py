@@ -12,16 +12,14 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from setup_manager.app.folders import device_of
 from setup_manager.app.planning import Launch, settings_for
 from setup_manager.app.record import recorded
 from setup_manager.app.requests import Files, RankedRun
 from setup_manager.app.stages import StageResult, Stages, with_skipped
-from setup_manager.app.transfer import check_disk, plan_transfer
+from setup_manager.app.transfer import plan_transfer
 from setup_manager.app.verbs import check, download, recommend, register, runtime, smoke
 from setup_manager.app.verbs.runtime import ChosenRuntime, choose_runtime, find_runtimes
 from setup_manager.app.verbs.serve import StartCommands
-from setup_manager.download import DownloadPlan
 from setup_manager.errors import (
     InsufficientMemoryError,
     InterruptedByUserError,
@@ -43,11 +41,10 @@ from setup_manager.fit import (
     speed_document,
 )
 from setup_manager.library import InstalledModel
-from setup_manager.machine import Status
 from setup_manager.runtimes import RegisterOptions
 from setup_manager.session import Session, Subject
 from setup_manager.smoke import SmokeReport, require_passed
-from setup_manager.units import format_duration, format_memory, format_rate, format_size
+from setup_manager.units import format_memory
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,8 +71,6 @@ class Plan:
         memory: What it will take, None where that cannot be worked out.
         speed: How fast it will be, None likewise.
         verdict: Whether it fits, None likewise.
-        other_store: Where the runtime puts copies of its own, on another disk than the files;
-            None where it makes none or they share a disk.
         stages: What was done to make the plan.
     """
 
@@ -87,7 +82,6 @@ class Plan:
     memory: MemoryUse | None = None
     speed: Speed | None = None
     verdict: Verdict | None = None
-    other_store: Path | None = None
     stages: tuple[StageResult, ...] = ()
 
     def document(self) -> dict[str, Any]:
@@ -214,12 +208,7 @@ def _telling_how_far(stages: Stages) -> Iterator[None]:
 def _check(session: Session, stages: Stages) -> check.Result:
     with stages.stage("check") as stage:
         checked = check.run(session, check.Request())
-        warnings = sum(entry.status is Status.WARN for entry in checked.checks)
-        memory = format_memory(checked.machine.memory.available_bytes)
-        detail = f"{memory} of memory available"
-        if warnings:
-            detail += f", {warnings} warning{'s' if warnings > 1 else ''} (gemma-setup check)"
-        stage.end(detail, checked)
+        stage.end(checked)
         _refuse_unready(checked)
     return checked
 
@@ -272,13 +261,11 @@ def _recommend(
 ) -> Subject:
     with stages.stage("recommend") as stage:
         if named is not None:
-            stage.end("not needed, the model was named", skipped=True)
+            stage.end(skipped=True)
             return named
         result = recommend.run(session, _weighed(request, chosen))
-        best = result.recommendation.choices[0]
-        reason = best.reasons[0] if best.reasons else ""
-        stage.end(f"{best.model}: {reason}", result)
-        return _subject(session, best.model, request)
+        stage.end(result)
+        return _subject(session, result.recommendation.choices[0].model, request)
 
 
 def _weighed(request: Request, chosen: ChosenRuntime) -> recommend.Request:
@@ -292,11 +279,9 @@ def _plan(
 ) -> Plan:
     with stages.stage("plan") as stage:
         made = _make_plan(session, request, subject, chosen)
-        fetch = made.download.files.fetch_bytes
-        detail = f"{format_size(fetch)} to fetch" if fetch else "nothing to fetch"
-        stage.end(f"{subject.name}, {detail}, {chosen.name}", made)
+        stage.end(made)
         _refuse_unfit(session, made)
-        _check_disks(session, made)
+        made.download.files.check_room()
     return made
 
 
@@ -306,12 +291,12 @@ def _make_plan(session: Session, request: Request, subject: Subject, chosen: Cho
     settings = settings_for(subject, request, machine, chosen.name)
     copies = session.runtime(chosen.name).copies(model, chosen.status, request)
     if _pulled(session, request, chosen):
-        files = DownloadPlan((), extra_bytes=copies.peak_bytes)
+        files = session.downloader.plan((), copied_bytes=copies.peak_bytes, copied_to=copies.store)
     else:
-        files = plan_transfer(session, model, copied_bytes=copies.peak_bytes)
+        files = plan_transfer(
+            session, model, copied_bytes=copies.peak_bytes, copied_to=copies.store
+        )
     made = Plan(request, subject, chosen, settings, download.Plan(model, files))
-    if copies.store is not None and not _share_disk(session, copies.store):
-        made = replace(made, other_store=copies.store)
     if subject.variant is None:
         return made
     architecture, weights = subject.variant.architecture, subject.weights
@@ -327,36 +312,15 @@ def _pulled(session: Session, options: RegisterOptions, chosen: ChosenRuntime) -
     return options.pull and bool(session.runtime(chosen.name).own_server)
 
 
-def _check_disks(session: Session, plan: Plan) -> None:
-    """Refuse a plan without room for the files, or for copies in a store on another disk.
-
-    Raises:
-        InsufficientDiskError: With what is needed and what is free, and where.
-    """
-    files = plan.download.files
-    if plan.other_store is None:
-        check_disk(session, files)
-    else:
-        check_disk(session, replace(files, extra_bytes=0))
-        register.check_store(session, plan.other_store, files.extra_bytes)
-
-
-def _share_disk(session: Session, store: Path) -> bool:
-    """Whether what a runtime copies takes room on the disk that the files go to."""
-    return device_of(store) == device_of(session.paths.download_root)
-
-
 def _download(session: Session, stages: Stages, plan: Plan) -> InstalledModel:
     planned = plan.download
     with stages.stage("download") as stage:
         if _pulled(session, plan.request, plan.runtime):
-            stage.end("left to Ollama", skipped=True)
+            stage.end(skipped=True)
             known = session.inventory.find(planned.model.name)
             return known or session.inventory.record_start(planned.model, {})
-        if plan.other_store is not None:
-            planned = replace(planned, files=replace(planned.files, extra_bytes=0))
         result = download.carry_out(session, planned)
-        stage.end(_download_detail(result), result, skipped=result.fetched_bytes == 0)
+        stage.end(result, skipped=result.fetched_bytes == 0)
     return result.installed
 
 
@@ -364,14 +328,14 @@ def _register(session: Session, stages: Stages, plan: Plan, launch: Launch) -> r
     with stages.stage("register") as stage:
         exact = plan.request.context is not None
         result = register.run(session, register.Plan(launch, plan.request, exact=exact))
-        stage.end(_register_detail(result), result, skipped=result.already)
+        stage.end(result, skipped=result.already)
     return result
 
 
 def _smoke(session: Session, stages: Stages, launch: Launch) -> SmokeReport:
     with stages.stage("smoke") as stage:
         report = smoke.carry_out(session, smoke.Plan(launch))
-        stage.end(_smoke_detail(report), report)
+        stage.end(report)
         require_passed(report)
     return report
 
@@ -412,36 +376,6 @@ def _refuse_unfit(session: Session, plan: Plan) -> None:
             *users,
         ],
         hint="Close programs, give a shorter --context, or see `gemma-setup recommend`.",
-    )
-
-
-def _download_detail(result: download.Result) -> str:
-    size = format_size(result.model.size_bytes)
-    if result.fetched_bytes == 0:
-        return f"{size} are here already, verified"
-    rate = format_rate(result.fetched_bytes / max(result.seconds, 0.001))
-    detail = f"{format_size(result.fetched_bytes)} fetched at {rate}, verified"
-    if result.reused_bytes:
-        detail += f"; {format_size(result.reused_bytes)} were here"
-    return f"{detail}; {result.retries} retries" if result.retries else detail
-
-
-def _register_detail(result: register.Result) -> str:
-    registration = result.registration
-    known = "knows it already as" if result.already else "knows it as"
-    return f"{registration.runtime} {known} {registration.name}"
-
-
-def _smoke_detail(report: SmokeReport) -> str:
-    """Say in one line how a smoke test went."""
-    answer = " ".join(report.text.split())[:40]
-    rate = report.completion.tokens_per_second
-    speed_words = f"{rate:.{0 if rate >= 100 else 1}f} tokens/s"
-    if not report.passed:
-        return f"answered {answer!r}: not right"
-    return (
-        f"{answer!r}; {speed_words}, loaded in {format_duration(report.load_seconds)}, "
-        f"peak {format_memory(report.memory_bytes)}"
     )
 
 

@@ -12,10 +12,8 @@ from setup_manager.app.transfer import plan_transfer, transfer
 from setup_manager.catalog import Artifact, CatalogFile, Model, Role, weight_files
 from setup_manager.download import VerifiedFile
 from setup_manager.errors import SetupError
-from setup_manager.net import HttpTransport
 from setup_manager.recover import (
     Finding,
-    HubReader,
     Offer,
     Outcome,
     TakeOver,
@@ -150,7 +148,9 @@ def _recover(
         for note in outcome.notes:
             session.observer.note(f"  {note}")
 
-    _, (file,) = transfer(session, model, plan_transfer(session, model), adopt)
+    planned = plan_transfer(session, model)
+    planned.check_room()
+    _, (file,) = transfer(session, model, planned, adopt)
     return Recovered(file, outcome)
 
 
@@ -226,19 +226,14 @@ _STOPS = frozenset({10, 18, 130})  # a full disk, another process, Ctrl-C: going
 
 @contextmanager
 def _taking_over(session: Session, *, move: bool) -> Iterator[TakeOver]:
-    transport = HttpTransport(session.network)
-    reader = HubReader(session.origins, transport, session.downloading)
-    try:
+    downloader = session.downloader
+    with downloader.reader(session.origins) as reader:
         yield TakeOver(
-            layout=session.layout,
-            reader=reader,
-            options=session.downloading,
+            downloader,
+            reader,
             move=move,
-            cancel=session.cancel,
             tell=lambda sentence: session.observer.note(f"  {sentence}"),
         )
-    finally:
-        transport.close()
 
 
 def _usual_folders(session: Session) -> tuple[Path, ...]:
@@ -267,11 +262,10 @@ def _resolver(session: Session) -> Callable[[CatalogFile], Artifact | None]:
 
 def _ask_hub(session: Session, file: CatalogFile) -> Artifact | None:
     from setup_manager.catalog import FileReference
-    from setup_manager.net import resolve_repository_model
 
     reference = FileReference(file.repository, file.path, "main")
     try:
-        weights = resolve_repository_model(reference, session.metadata).weights
+        weights = session.metadata.model(reference).weights
     except SetupError:
         return None
     return next((artifact for artifact in weights if artifact.path == file.path), None)

@@ -6,15 +6,12 @@ What was registered is kept with the model in the inventory.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from setup_manager.app.planning import Launch, plan_launch
 from setup_manager.app.requests import Run
 from setup_manager.app.verbs.serve import StartCommands, start_commands
 from setup_manager.catalog import Model, Role
-from setup_manager.download import DownloadPlan, check_disk
-from setup_manager.errors import InsufficientDiskError
 from setup_manager.library import InstalledModel, Registration
 from setup_manager.runtimes import RegisterOptions, RuntimeEvent
 from setup_manager.session import Session
@@ -89,10 +86,9 @@ def plan(session: Session, request: Request) -> Plan:
         InsufficientDiskError: If there is no room for the runtime's copies.
     """
     launch = plan_launch(session, request.model, request)
-    chosen = launch.runtime
-    copies = session.runtime(chosen.name).copies(_files_of(launch.model), chosen.status, request)
-    if copies.store is not None:
-        check_store(session, copies.store, copies.peak_bytes)
+    runtime, status = session.runtime(launch.runtime.name), launch.runtime.status
+    copies = runtime.copies(_files_of(launch.model), status, request)
+    session.downloader.plan((), copied_bytes=copies.peak_bytes, copied_to=copies.store).check_room()
     return Plan(launch, request, exact=request.context is not None)
 
 
@@ -123,22 +119,6 @@ def _worded(event: RuntimeEvent) -> RuntimeEvent:
         return event
     done = f"{format_size(event.done_bytes)} of {format_size(event.total_bytes)}"
     return replace(event, detail=f"{event.detail} {done}".strip())
-
-
-def check_store(session: Session, store: Path, copied: int) -> None:
-    """Refuse copies for which there is no room in a runtime's own store.
-
-    Raises:
-        InsufficientDiskError: With what is needed and what is free, and where.
-    """
-    try:
-        check_disk(DownloadPlan((), extra_bytes=copied), store, session.downloading)
-    except InsufficientDiskError as error:
-        raise InsufficientDiskError(
-            "There is not enough room on the disk of Ollama's store.",
-            context=[str(store), *error.context],
-            hint="Free room there, or move the store (OLLAMA_MODELS for Ollama's server).",
-        ) from error
 
 
 def _files_of(installed: InstalledModel) -> Model:

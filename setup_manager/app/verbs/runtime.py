@@ -175,7 +175,7 @@ def plan(session: Session, request: Request) -> Plan:
         DownloadFailedError: If the list of releases cannot be had, or no socket may be opened.
         RuntimeMissingError: If there is no build for this machine.
     """
-    if session.hub.offline:
+    if session.network.offline:
         raise DownloadFailedError(
             "The official build of llama.cpp cannot be fetched offline.",
             hint="Unset HF_HUB_OFFLINE, or install llama.cpp in another way.",

@@ -168,4 +168,4 @@ def _keep(session: Session, model: InstalledModel, report: SmokeReport) -> None:
     """Record the result with the model."""
     now = datetime.now(UTC).isoformat(timespec="seconds")
     current = session.inventory.find(model.name) or model
-    session.inventory.save(replace(current, last_smoke={"time": now, **report.to_document()}))
+    session.inventory.save(replace(current, last_smoke={"time": now, **report.document()}))

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from setup_manager.app.folders import layout_of
 from setup_manager.app.installed import canonical_name
 from setup_manager.catalog import Artifact
-from setup_manager.download import FileCheck, FileJob, VerifiedFile, repair, verify_file
+from setup_manager.download import FileCheck, FileJob, VerifiedFile
 from setup_manager.errors import UsageError, VerificationFailedError
 from setup_manager.library import InstalledFile
 from setup_manager.session import Session
@@ -146,20 +146,11 @@ def _is_meant(name: str | None, model_name: str, file: InstalledFile) -> bool:
 
 
 def _verify(session: Session, file: InstalledFile, *, mend: bool) -> FileResult:
-    layout = layout_of(file)
-    check = verify_file(file.artifact, layout, session.downloading, session.cancel)
+    downloader = replace(session.downloader, layout=layout_of(file))
+    check = downloader.verify(file.artifact)
     if check.right or not mend:
         return FileResult(file, check)
-    job = FileJob(file.artifact, session.origins)
-    mended = repair(
-        job,
-        layout,
-        session.downloading,
-        session.observer.download,
-        session.network,
-        session.cancel,
-    )
-    return FileResult(file, check, mended)
+    return FileResult(file, check, downloader.repair(FileJob(file.artifact, session.origins)))
 
 
 def _facts(artifact: Artifact, found: FileResult) -> list[str]:

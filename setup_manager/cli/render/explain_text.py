@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from setup_manager.cli.terminal import Terminal
 from setup_manager.fit import Explanation, MemoryPart, Speed, Verdict
 from setup_manager.units import format_memory, format_size
 
@@ -38,8 +39,26 @@ class Screen:
     verbose: bool = False
 
 
+_STYLES = {
+    "title": ("bold",),
+    "dim": ("dim",),
+    "good": ("green",),
+    "warn": ("magenta",),
+    "bad": ("red",),
+}
 _ROLE = {Verdict.FITS: "good", Verdict.TIGHT: "warn", Verdict.NO: "bad"}
 _SAID = {Verdict.FITS: "fits", Verdict.TIGHT: "tight", Verdict.NO: "does not fit"}
+
+
+def explanation_text(explanation: Explanation, terminal: Terminal, *, verbose: bool) -> str:
+    """Print an explanation for a terminal."""
+    screen = Screen(
+        width=terminal.width,
+        unicode=terminal.unicode,
+        verbose=verbose,
+        style=lambda text, role: terminal.styled(text, *_STYLES[role]),
+    )
+    return "\n".join(explanation_lines(explanation, screen))
 
 
 def explanation_lines(explanation: Explanation, screen: Screen | None = None) -> list[str]:

@@ -20,8 +20,8 @@ def install_plan_text(plan: install.Plan) -> str:
         + (f", {format_size(download.reuse_bytes)} already here" if download.reuse_bytes else ""),
         f"  disk     {format_size(download.peak_disk_bytes)} at the peak"
         + (
-            f", of which {format_size(download.extra_bytes)} for Ollama's copies"
-            if download.extra_bytes
+            f", of which {format_size(download.copied_bytes)} for Ollama's copies"
+            if download.copied_bytes
             else ""
         ),
         f"  runtime  {plan.runtime.name}: {plan.runtime.reason}",

@@ -31,3 +31,8 @@ def cleaned_text(result: clean.Result) -> str:
     """Say how much was freed, and what is in use."""
     text = f"{format_size(result.freed_bytes)} freed." if result.plan.found else _NOTHING
     return text + "".join(f"\nin use, not deleted: {path}" for path in result.busy)
+
+
+def removed_text(result: remove.Result) -> str:
+    """Say what was removed, and how much that freed."""
+    return f"{result.plan.model.name} removed; {format_size(result.freed_bytes)} freed."

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from setup_manager.errors import RegistrationFailedError
-from setup_manager.net import BadAnswerError, LocalClient, NoAnswerError
+from setup_manager.net import BadAnswerError, LocalClient, RequestError
 from setup_manager.runtimes.base import Observer, RuntimeEvent
 from setup_manager.runtimes.ollama.names import full_name, is_plain
 from setup_manager.runtimes.ollama.server import (
@@ -283,7 +283,7 @@ def _has_blob(client: LocalClient, digest: str) -> bool:
     path = f"/api/blobs/{digest}"
     try:
         return client.status(path, method="HEAD") == 200
-    except NoAnswerError as error:
+    except RequestError as error:
         raise unexpected(path, str(error)) from error
 
 
@@ -315,7 +315,7 @@ def _upload(client: LocalClient, file: BlobFile, observer: Observer) -> None:
                 RuntimeEvent("upload", detail=file.name, done_bytes=sent, total_bytes=total)
             ),
         )
-    except (NoAnswerError, BadAnswerError, OSError) as error:
+    except (RequestError, OSError) as error:
         raise unexpected(path, str(error)) from error
 
 
@@ -354,7 +354,7 @@ def _follow(
             observer(_progress(step, event))
             if event.get("status") == "success":
                 return
-    except (NoAnswerError, BadAnswerError) as error:
+    except RequestError as error:
         raise unexpected(path, str(error)) from error
     raise unexpected(path, "it ended without success")
 
@@ -398,7 +398,7 @@ def _delete(client: LocalClient, name: str) -> None:
 def _send(client: LocalClient, method: str, path: str, body: Mapping[str, Any]) -> None:
     try:
         client.send(method, path, body)
-    except (NoAnswerError, BadAnswerError) as error:
+    except RequestError as error:
         raise unexpected(path, str(error)) from error
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Self, TypeVar
 
 from setup_manager.errors import SetupError, SmokeFailedError
-from setup_manager.net import BadAnswerError, LocalClient, NoAnswerError
+from setup_manager.net import BadAnswerError, LocalClient, RequestError
 from setup_manager.runtimes.base import Claim, Opening, RuntimeEvent, Served
 from setup_manager.runtimes.chat import Completion, Pieces, Question, Timings, mapping, number
 from setup_manager.runtimes.failures import error_for, known_failure
@@ -78,7 +78,7 @@ class OllamaServed(Served):
         body = {"model": self.model, "keep_alive": 0, "stream": False}
         try:
             self._client.post("/api/generate", body, timeout_seconds=_GRACE_SECONDS)
-        except (NoAnswerError, BadAnswerError):
+        except RequestError:
             return
 
     def _listed(self) -> Mapping[str, Any] | None:
@@ -86,7 +86,7 @@ class OllamaServed(Served):
         try:
             models = self._client.get("/api/ps")["models"]
             return next((model for model in models if model["name"] == self.model), None)
-        except (NoAnswerError, BadAnswerError, KeyError, TypeError):
+        except (RequestError, KeyError, TypeError):
             return None
 
 
@@ -102,7 +102,7 @@ def ask_ollama(
         timeout_seconds: Longest silence.
 
     Raises:
-        NoAnswerError: If the connection breaks.
+        RequestError: If the connection breaks.
         BadAnswerError: If what comes is no completion.
     """
     message: dict[str, Any] = {"role": "user", "content": question.text}
@@ -143,7 +143,7 @@ def _timings(last: Mapping[str, Any]) -> Timings:
 def _tried(action: Callable[[], _T]) -> _T:
     try:
         return action()
-    except (NoAnswerError, BadAnswerError) as error:
+    except RequestError as error:
         raise _failure(str(error)) from error
 
 
