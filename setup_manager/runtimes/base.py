@@ -248,6 +248,7 @@ class Runtime(ABC):
 
     Attributes:
         name: Its key in `REGISTRY`, and what people give to ``--runtime``.
+        title: What it is called where people read.
         program_bytes: The engine's own code, tables and threads in main memory; measured.
         bounds_caches: Whether it is started with ceilings on its prompt cache and checkpoints.
         installable: Whether this tool installs it; see `builds`.
@@ -257,6 +258,7 @@ class Runtime(ABC):
     """
 
     name: ClassVar[str]
+    title: ClassVar[str]
     program_bytes: ClassVar[int]
     bounds_caches: ClassVar[bool] = True
     installable: ClassVar[bool] = False

@@ -35,6 +35,7 @@ class Embedded(Runtime):
     """The engine in this Python environment, in a child process for each model."""
 
     name = NAME
+    title = "built-in engine"
     program_bytes = 160 * MIB
     reason = "neither llama.cpp nor a running Ollama is here"
 

@@ -56,6 +56,7 @@ class LlamaCpp(Runtime):
     """llama-server: started for one model, or as a router over a preset file of ours."""
 
     name = NAME
+    title = "llama.cpp"
     program_bytes = 140 * MIB
     installable = True
     reason = "it reads the downloaded file as it is, without a second copy"

@@ -53,6 +53,7 @@ class Ollama(Runtime):
     """An Ollama server, on this machine or another."""
 
     name = NAME
+    title = "Ollama"
     program_bytes = 200 * MIB
     bounds_caches = False
     reason = "its server is running, and llama.cpp is not here"
