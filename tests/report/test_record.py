@@ -13,7 +13,8 @@ from setup_manager.runtimes.base import RuntimeEvent
 from setup_manager.session.events import Silence, StageEvent, StageStatus
 from setup_manager.session.session import Session
 from setup_manager.smoke.request import Watch
-from tests.report.conftest import MODEL, session_at
+from tests.report.conftest import MODEL
+from tests.support.sessions import session_at
 
 
 class Listener(Silence):

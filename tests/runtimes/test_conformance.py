@@ -63,8 +63,8 @@ def real(folder: Path) -> Iterator[dict[str, str]]:
 
 Host = Callable[[Path], AbstractContextManager[dict[str, str]]]
 HOSTS: dict[str, list[Host]] = {
-    "llama.cpp": [fake_server, in_environment],
-    "ollama": [stand_in, real],
+    "llama.cpp": [fake_server, *([in_environment] if shutil.which("llama-server") else [])],
+    "ollama": [stand_in, *([real] if shutil.which("ollama") else [])],
     "embedded": [in_environment],
 }
 
