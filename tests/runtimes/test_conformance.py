@@ -158,11 +158,14 @@ def test_a_registered_model_is_left_alone_the_second_time_and_comes_out_again(
     assert subject.runtime.unregister(made)
 
 
-def test_a_registration_that_is_gone_already_is_no_error(subject: Subject) -> None:
+def test_a_registration_may_come_out_twice_and_in_again(subject: Subject) -> None:
     made = subject.register()
-    subject.keep(made)
-    subject.runtime.unregister(made)
-    subject.runtime.unregister(made)
+    for _ in range(2):
+        subject.runtime.unregister(made)
+    subject.place.inventory.save(subject.model)
+    again = subject.register()
+    assert again.name == made.name
+    assert subject.runtime.unregister(again)
 
 
 def test_what_is_registered_costs_no_second_copy(subject: Subject) -> None:
