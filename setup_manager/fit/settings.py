@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from setup_manager.catalog import Architecture
 from setup_manager.errors import UsageError
+from setup_manager.units import MIB
 
 
 class KvType(StrEnum):
@@ -41,7 +42,9 @@ class Settings:
         gpu_layers: Layers on the GPU; None for as many as fit.
         projector: Whether the projector is loaded.
         drafter: Whether the drafter is loaded.
-        runtime: ``"llama.cpp"``, ``"ollama"`` or ``"embedded"``.
+        runtime: Name of what runs it, for the documents.
+        program_bytes: The engine's own code, tables and threads in main memory.
+        bounds_caches: Whether the two ceilings below are set; an engine without has its own.
         prompt_cache_bytes: Ceiling of the server's prompt cache in main memory (``--cache-ram``).
         context_checkpoints: Saved states of the local layers a slot may keep
             (``--ctx-checkpoints``). One is enough to go on when a chat drops its last thoughts; the
@@ -59,11 +62,10 @@ class Settings:
     projector: bool = False
     drafter: bool = False
     runtime: str = "llama.cpp"
+    program_bytes: int = 140 * MIB
+    bounds_caches: bool = True
     prompt_cache_bytes: int = 0
     context_checkpoints: int = 1
-
-
-RUNTIMES = ("llama.cpp", "ollama", "embedded")
 
 
 def check_settings(settings: Settings, architecture: Architecture | None = None) -> None:
@@ -101,12 +103,6 @@ def _check_rest(settings: Settings) -> None:
         raise UsageError(
             "A prompt cache or a number of checkpoints below zero makes no sense.",
             hint="Use 0 to do without.",
-        )
-    if settings.runtime not in RUNTIMES:
-        raise UsageError(
-            f"There is no runtime called {settings.runtime!r}.",
-            context=[f"known: {', '.join(RUNTIMES)}"],
-            hint="Use --runtime llama.cpp, ollama or embedded.",
         )
     if not settings.flash_attention and settings.value_type is not KvType.F16:
         raise UsageError(
