@@ -20,7 +20,7 @@ from setup_manager.rehearsal.model import (
     model_path,
     rehearsal_catalog,
 )
-from setup_manager.runtimes.base import RuntimeStatus
+from setup_manager.runtimes import RuntimeStatus
 from setup_manager.session import Session, Silence
 from tests.fit.machines import cpu_machine
 from tests.support.sessions import session_at

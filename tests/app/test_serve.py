@@ -5,7 +5,7 @@ import pytest
 from setup_manager.app import planning, serve
 from setup_manager.errors import RuntimeMissingError, UsageError
 from setup_manager.rehearsal.model import VARIANT
-from setup_manager.runtimes.base import RuntimeStatus
+from setup_manager.runtimes import RuntimeStatus
 from setup_manager.session import Session
 
 LLAMA = RuntimeStatus("llama.cpp", found=True, gemma4=True, path="/bin/llama-server")
