@@ -22,8 +22,9 @@ from setup_manager.library import (
     SmokeRun,
     Thinned,
 )
+from setup_manager.machine import ProcessMemory, Reading
 from setup_manager.session import Observer, Session, StageEvent
-from setup_manager.smoke import ProcessMemory, Reading, SmokeEvent, Watch
+from setup_manager.smoke import SmokeEvent, Watch
 
 _INCIDENTS = {Kind.RETRY, Kind.WAIT, Kind.DROPPED, Kind.DAMAGED, Kind.FAILED}
 

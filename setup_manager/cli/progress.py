@@ -27,8 +27,9 @@ from setup_manager.cli.render.progress_text import (
 from setup_manager.cli.render.wrapping import wrapped
 from setup_manager.cli.terminal import StatusLine, Terminal, visible_length
 from setup_manager.download import DownloadEvent, Kind
+from setup_manager.machine import ProcessMemory, Reading
 from setup_manager.session import Observer, Silence, StageEvent, StageStatus
-from setup_manager.smoke import ProcessMemory, Reading, SmokeEvent
+from setup_manager.smoke import SmokeEvent
 
 if TYPE_CHECKING:
     from tqdm import tqdm

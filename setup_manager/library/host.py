@@ -70,7 +70,7 @@ def this_host(environment: Mapping[str, str], os_name: str | None = None) -> Hos
         environment: The environment variables; a home folder named there counts first.
         os_name: As in `Host`; this system's if None.
     """
-    from setup_manager.machine import this_platform
+    from setup_manager.platforms import this_platform
 
     os_name = os_name or this_platform().os
     return Host(environment, os_name, _home(environment, os_name), _temporary())

@@ -1,6 +1,6 @@
 """What this machine is: frozen facts, the probes that read them, the checks that judge them.
 
-May import: errors, units.
+May import: errors, units, codec, platforms.
 Invariant: a probe that fails costs its own fact and no other.
 """
 
@@ -10,7 +10,7 @@ from setup_manager._doors import lazy
 
 if TYPE_CHECKING:
     from setup_manager.machine.checks import Check, Status, machine_checks
-    from setup_manager.machine.document import from_document, mask, to_document
+    from setup_manager.machine.document import from_document
     from setup_manager.machine.facts import (
         Basis,
         Gpu,
@@ -18,60 +18,35 @@ if TYPE_CHECKING:
         MemoryUser,
         Power,
         Processor,
-        Thermal,
         Vendor,
     )
-    from setup_manager.machine.probe import (
-        LocalCommands,
-        System,
-        live_memory,
-        measure_writing,
-        memory_within,
-        parse_meminfo,
-        parse_pressure,
-        read_machine,
-        read_memory_groups,
-        read_thermal,
-        read_used_vram,
-        resident_bytes,
-        this_platform,
-    )
+    from setup_manager.machine.live import Live, ProcessMemory, Reading
+    from setup_manager.machine.probe import read_machine
 
 __all__ = [
     "Basis",
     "Check",
     "Gpu",
-    "LocalCommands",
+    "Live",
     "Machine",
     "MemoryUser",
     "Power",
+    "ProcessMemory",
     "Processor",
+    "Reading",
     "Status",
-    "System",
-    "Thermal",
     "Vendor",
     "from_document",
-    "live_memory",
     "machine_checks",
-    "mask",
-    "measure_writing",
-    "memory_within",
-    "parse_meminfo",
-    "parse_pressure",
     "read_machine",
-    "read_memory_groups",
-    "read_thermal",
-    "read_used_vram",
-    "resident_bytes",
-    "this_platform",
-    "to_document",
 ]
 
 if not TYPE_CHECKING:
     __getattr__ = lazy(
         __name__,
         checks="Check Status machine_checks",
-        document="from_document mask to_document",
-        facts="Basis Gpu Machine MemoryUser Power Processor Thermal Vendor",
-        probe="LocalCommands System live_memory measure_writing memory_within parse_meminfo parse_pressure read_machine read_memory_groups read_thermal read_used_vram resident_bytes this_platform",
+        document="from_document",
+        facts="Basis Gpu Machine MemoryUser Power Processor Vendor",
+        live="Live ProcessMemory Reading",
+        probe="read_machine",
     )

@@ -1,4 +1,4 @@
-"""The machine document: `data.machine` of ``check --json``, written masked, read with suspicion.
+"""The machine document, `data.machine` of ``check --json``, read with suspicion.
 
 A document made here and read elsewhere plans for the machine it describes; a document from
 anywhere else is checked field by field, and the field is named.
@@ -6,74 +6,11 @@ anywhere else is checked field by field, and the field is named.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
 
-from setup_manager.codec import CodecError, from_plain, to_plain
+from setup_manager.codec import CodecError, from_plain
 from setup_manager.errors import UsageError
 from setup_manager.machine.facts import Disk, Gpu, Machine
-
-# --- writing ---------------------------------------------------------------------------------
-
-_HOMES = (
-    (re.compile(r"(?<![\w.~-])/(?:home|Users|var/home)/[^/\\:\s\"']+"), "~"),
-    (re.compile(r"((?:/mnt/[a-z]|/media|/run/media)(?:/Users)?)/[^/\\:\s\"']+"), r"\1/~"),
-    (re.compile(r"\b[A-Za-z]:[\\/]+Users[\\/]+[^/\\:\"']+"), "~"),
-    (re.compile(r"(?<![\w.~/-])/root(?=/|$)"), "~"),
-)
-
-
-def mask(text: str, private: Sequence[str] = ()) -> str:
-    """Take out of a text what names a person or a machine.
-
-    Args:
-        text: Any text.
-        private: Words to hide wherever they stand alone: user and host names.
-
-    Returns:
-        The text with home folders as ``~`` and each private word as ``***``.
-    """
-    for pattern, instead in _HOMES:
-        text = pattern.sub(instead, text)
-    for word in private:
-        if len(word) > 1:
-            text = re.sub(rf"(?<![A-Za-z0-9]){re.escape(word)}(?![A-Za-z0-9])", "***", text)
-    return text
-
-
-def to_document(machine: Machine, private: Sequence[str] = ()) -> dict[str, Any]:
-    """Write a machine down, masked, as plain JSON values.
-
-    Args:
-        machine: The machine.
-        private: User and host names to hide.
-
-    Returns:
-        `data.machine` of the contract; further fields carry everything that decisions need.
-    """
-    masked: dict[str, Any] = _mask_all(to_plain(machine), private)
-    return masked
-
-
-_FREE_TEXT = frozenset({"path", "device", "detail", "hint", "users"})
-"""Fields that may hold a name; elsewhere a user called "linux" or "nvidia" must do no harm."""
-
-
-def _mask_all(value: Any, private: Sequence[str], *, free_text: bool = False) -> Any:
-    if isinstance(value, str):
-        return mask(value, private if free_text else ())
-    if isinstance(value, dict):
-        return {
-            key: _mask_all(entry, private, free_text=free_text or key in _FREE_TEXT)
-            for key, entry in value.items()
-        }
-    if isinstance(value, list):
-        return [_mask_all(entry, private, free_text=free_text) for entry in value]
-    return value
-
-
-# --- reading ---------------------------------------------------------------------------------
 
 _HINT = "Make the file anew on that machine: `gemma-setup check --json`, and take `data.machine`."
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from setup_manager.machine import mask
+from setup_manager.privacy import mask
 from setup_manager.report.content import Content, Document
 
 _REPOSITORY = re.compile(r"^[^/\s]+/\S+$")

@@ -19,10 +19,12 @@ from setup_manager.app.verbs.recommend import (
     recommend_models,
 )
 from setup_manager.catalog import VariantReference, parse_model
+from setup_manager.codec import to_plain
 from setup_manager.errors import InsufficientMemoryError, SetupError
 from setup_manager.fit import Explanation, Recommendation, recommendation_document
 from setup_manager.library import InstalledModel
-from setup_manager.machine import Machine, to_document
+from setup_manager.machine import Machine
+from setup_manager.privacy import mask_document
 from setup_manager.report.anonymous import anonymised
 from setup_manager.report.content import Content
 from setup_manager.session import Session, Subject, Wanted
@@ -101,7 +103,7 @@ class _Gathering:
             anonymous=False,
             model="",
             title="Gemma 4",
-            machine=to_document(self._machine),
+            machine=mask_document(to_plain(self._machine)),
             recommendation=recommendation_document(recommended) if recommended else None,
             nothing_fits=why_not,
         )

@@ -9,22 +9,16 @@ from typing import TYPE_CHECKING
 from setup_manager._doors import lazy
 
 if TYPE_CHECKING:
-    from setup_manager.smoke.guard import Reading
-    from setup_manager.smoke.reading import machine_reader, process_reader
-    from setup_manager.smoke.report import Prediction, ProcessMemory, SmokeReport, require_passed
+    from setup_manager.smoke.report import Prediction, SmokeReport, require_passed
     from setup_manager.smoke.request import SmokeEvent, SmokeRequest, Watch
     from setup_manager.smoke.run import run_smoke, run_smoke_ollama, smoke_options
 
 __all__ = [
     "Prediction",
-    "ProcessMemory",
-    "Reading",
     "SmokeEvent",
     "SmokeReport",
     "SmokeRequest",
     "Watch",
-    "machine_reader",
-    "process_reader",
     "require_passed",
     "run_smoke",
     "run_smoke_ollama",
@@ -34,9 +28,7 @@ __all__ = [
 if not TYPE_CHECKING:
     __getattr__ = lazy(
         __name__,
-        guard="Reading",
-        reading="machine_reader process_reader",
-        report="Prediction ProcessMemory SmokeReport require_passed",
+        report="Prediction SmokeReport require_passed",
         request="SmokeEvent SmokeRequest Watch",
         run="run_smoke run_smoke_ollama smoke_options",
     )

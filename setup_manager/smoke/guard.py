@@ -12,35 +12,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Self
 
-from setup_manager.smoke.report import Heat, ProcessMemory
+from setup_manager.machine import ProcessMemory, Reading
+from setup_manager.smoke.report import Heat
 from setup_manager.units import MIB, format_memory
 
 INTERVAL_SECONDS = 0.05
 _KEPT_READINGS = 200
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """The state of the machine at one moment.
-
-    Attributes:
-        at_seconds: On a monotonic clock.
-        available_bytes: Memory to be had without swapping, container limits included.
-        capacity_bytes: What this process may use at most: the machine's memory or a limit; 0 if
-            memory cannot be read.
-        pressure_percent: PSI ``some avg10``, None without PSI.
-        swapped_in_pages: Pages read back from swap since boot, None if unknown.
-        celsius: Hottest processor sensor, None if unknown.
-        throttle_count: Times the CPU was slowed by heat since boot, None if unknown.
-    """
-
-    at_seconds: float
-    available_bytes: int
-    capacity_bytes: int
-    pressure_percent: float | None = None
-    swapped_in_pages: int | None = None
-    celsius: float | None = None
-    throttle_count: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,24 +6,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from setup_manager.errors import SmokeFailedError
+from setup_manager.machine import ProcessMemory
 from setup_manager.smoke.chat import Completion
-
-
-@dataclass(frozen=True, slots=True)
-class ProcessMemory:
-    """Memory of one process at its peak.
-
-    Attributes:
-        peak_bytes: Largest resident size.
-        anonymous_bytes: Of it at that moment, memory that only swap could free.
-        mapped_bytes: Of it at that moment, pages of mapped files, which can be dropped.
-        major_faults: Times it had to wait for the disk to give a page.
-    """
-
-    peak_bytes: int = 0
-    anonymous_bytes: int = 0
-    mapped_bytes: int = 0
-    major_faults: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from setup_manager.machine import ProcessMemory, Reading
 from setup_manager.runtimes.options import StartOptions
-from setup_manager.smoke.guard import Limits, Reading
-from setup_manager.smoke.report import Prediction, ProcessMemory
+from setup_manager.smoke.guard import Limits
+from setup_manager.smoke.report import Prediction
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ ROOT = Path(setup_manager.__file__).parent
 
 # A package may import those before it on its own row and every package of the rows above.
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("__init__", "_doors", "errors", "units", "hints", "codec", "fs"),
+    ("__init__", "_doors", "errors", "units", "platforms", "privacy", "codec", "fs", "hints"),
     ("gguf", "catalog"),
     ("machine",),
     ("fit",),
@@ -33,7 +33,7 @@ OWNERS = {
     "requests": ("net/",),
     "urllib3": ("net/",),
     "huggingface_hub": ("net/",),
-    "psutil": ("machine/probe/",),
+    "psutil": ("machine/",),
     "filelock": ("download/store.py",),
     "click": ("cli/",),
     "tqdm": ("cli/progress.py",),

@@ -10,7 +10,8 @@ from typing import Any
 
 from setup_manager.machine.facts import Machine
 from setup_manager.machine.probe.machine import read_machine
-from setup_manager.machine.probe.system import CommandResult, Outcome, Platform, System
+from setup_manager.machine.probe.system import CommandResult, Outcome, System
+from setup_manager.platforms import Platform
 
 FOLDER = Path(__file__).parent / "recordings"
 

@@ -16,7 +16,8 @@ from setup_manager.machine.probe.cpu import (
     processor_features,
     read_processor,
 )
-from setup_manager.machine.probe.system import LocalCommands, System, this_platform
+from setup_manager.machine.probe.system import LocalCommands, System
+from setup_manager.platforms import this_platform
 from tests.machine import recorded
 
 

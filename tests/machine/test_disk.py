@@ -22,7 +22,8 @@ from setup_manager.machine.probe.disk import (
     read_room,
 )
 from setup_manager.machine.probe.quota import Quota, free_within, read_quota
-from setup_manager.machine.probe.system import LocalCommands, System, this_platform
+from setup_manager.machine.probe.system import LocalCommands, System
+from setup_manager.platforms import this_platform
 from tests.machine import recorded
 
 MOUNTS = """\

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from setup_manager.codec import to_plain
 from setup_manager.errors import UsageError
-from setup_manager.machine.document import from_document, mask, to_document
+from setup_manager.machine.document import from_document
 from setup_manager.machine.facts import (
     Bandwidth,
     Basis,
@@ -29,8 +30,14 @@ from setup_manager.machine.facts import (
     Thermal,
     Vendor,
 )
+from setup_manager.privacy import mask, mask_document
 
 GIB = 1024**3
+
+
+def to_document(machine: Machine, private: tuple[str, ...] = ()) -> Any:
+    return mask_document(to_plain(machine), private)
+
 
 sizes = st.integers(0, 1 << 60)
 texts = st.text(st.characters(exclude_characters="/\\", codec="utf-8"), max_size=30)

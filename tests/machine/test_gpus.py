@@ -15,10 +15,11 @@ from setup_manager.machine.probe.drm import intel_share, parse_resource
 from setup_manager.machine.probe.gpu_users import Handle, parse_handle
 from setup_manager.machine.probe.machine import order_gpus
 from setup_manager.machine.probe.rocm import parse_cards
-from setup_manager.machine.probe.system import LocalCommands, System, this_platform
+from setup_manager.machine.probe.system import LocalCommands, System
 from setup_manager.machine.probe.vulkan import parse_summary
 from setup_manager.machine.probe.windows import gpu_from_registry
 from setup_manager.machine.vendor import VendorFigure, gpu_bandwidth, vendor_figures
+from setup_manager.platforms import this_platform
 from tests.machine import recorded
 
 MIB = 1024**2

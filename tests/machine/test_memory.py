@@ -18,7 +18,8 @@ from setup_manager.machine.probe.memory import (
     parse_swaps,
     read_memory,
 )
-from setup_manager.machine.probe.system import LocalCommands, System, this_platform
+from setup_manager.machine.probe.system import LocalCommands, System
+from setup_manager.platforms import this_platform
 from tests.machine import recorded
 
 MIB = 1024**2

@@ -13,11 +13,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from setup_manager.codec import to_plain
 from setup_manager.machine.checks import Status, machine_checks
-from setup_manager.machine.document import from_document, to_document
+from setup_manager.machine.document import from_document
 from setup_manager.machine.facts import Basis, FindingKind
 from setup_manager.machine.probe.machine import read_machine
-from setup_manager.machine.probe.system import CommandResult, Outcome, Platform
+from setup_manager.machine.probe.system import CommandResult, Outcome
+from setup_manager.platforms import Platform
 
 LINUX = Platform("linux", "6.1", "x86_64")
 MACOS = Platform("macos", "15.1", "arm64")
@@ -46,8 +48,8 @@ def test_this_machine_is_read_in_time_and_survives_the_way_back(tmp_path: Path) 
     assert machine.memory.total_bytes > 0
     assert machine.memory_bandwidth_bytes_per_second.source is Basis.MEASURED
     assert [disk.purpose for disk in machine.disks] == ["models"]
-    document = json.loads(json.dumps(to_document(machine)))
-    assert to_document(from_document(document)) == document
+    document = json.loads(json.dumps(to_plain(machine)))
+    assert to_plain(from_document(document)) == document
     assert machine_checks(machine)
 
 
@@ -180,6 +182,6 @@ def test_files_full_of_rubbish_never_crash_and_figures_stay_in_range(
     assert machine.cpu.physical_cores >= 1
     assert 0 < machine.cpu.usable_cores <= machine.cpu.logical_cores
     if memory.total_bytes:
-        document = to_document(machine)
-        assert to_document(from_document(document)) == document
+        document = to_plain(machine)
+        assert to_plain(from_document(document)) == document
     machine_checks(machine)

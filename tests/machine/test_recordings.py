@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from setup_manager.codec import to_plain
 from setup_manager.machine.checks import Status, machine_checks
-from setup_manager.machine.document import from_document, to_document
+from setup_manager.machine.document import from_document
 from tests.machine import recorded
 
 NAMES = recorded.names()
@@ -40,7 +41,7 @@ def test_recording_says_where_it_comes_from(name: str) -> None:
 def test_machine_is_read_as_it_is(name: str, tmp_path: Path) -> None:
     recording = recorded.load(name)
     machine = recorded.read(recording, tmp_path)
-    document = to_document(machine)
+    document = to_plain(machine)
     found = {path: look_up(document, path) for path in recording["expect"]}
     assert found == recording["expect"]
 
@@ -59,7 +60,7 @@ def test_checks_say_what_is_wrong_and_what_to_do(name: str, tmp_path: Path) -> N
 def test_document_of_a_recorded_machine_survives_the_way_back(name: str, tmp_path: Path) -> None:
     machine = recorded.read(recorded.load(name), tmp_path)
     if machine.memory.total_bytes:
-        assert from_document(to_document(machine)) == machine
+        assert from_document(to_plain(machine)) == machine
 
 
 @pytest.mark.parametrize("name", NAMES)

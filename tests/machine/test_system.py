@@ -15,14 +15,13 @@ from setup_manager.machine.probe.system import (
     CommandResult,
     LocalCommands,
     Outcome,
-    Platform,
     System,
     decimal,
     first_line,
     parse_cpu_list,
-    this_platform,
     whole,
 )
+from setup_manager.platforms import Platform, this_platform
 
 posix_only = pytest.mark.skipif(os.name != "posix", reason="a POSIX shell is needed")
 

@@ -7,11 +7,10 @@ import pytest
 from setup_manager.app.record import Recorder, history_of, observed, recorded
 from setup_manager.download.events import DownloadEvent, Kind
 from setup_manager.library.history import MOST_INCIDENTS, MOST_SAMPLES, History, ModelHistory
+from setup_manager.machine.live import ProcessMemory, Reading
 from setup_manager.rehearsal.model import model_path
 from setup_manager.session.events import Silence, StageEvent, StageStatus
 from setup_manager.session.session import Session
-from setup_manager.smoke.guard import Reading
-from setup_manager.smoke.report import ProcessMemory
 from setup_manager.smoke.request import SmokeEvent, Watch
 from tests.report.conftest import MODEL, session_at
 

@@ -16,15 +16,16 @@ import pytest
 
 from setup_manager import rehearsal
 from setup_manager.errors import RegistrationFailedError
-from setup_manager.machine.probe.system import LocalCommands, System, this_platform
+from setup_manager.machine.live import machine_reader
+from setup_manager.machine.probe.system import LocalCommands, System
 from setup_manager.net.local import LocalClient
+from setup_manager.platforms import this_platform
 from setup_manager.runtimes import ollama
 from setup_manager.runtimes.ollama.registration import RegisterProgress
 from setup_manager.runtimes.ollama.server import find_model, list_models, show
 from setup_manager.runtimes.ollama.store import place_blob, store_of_modelfile
 from setup_manager.runtimes.options import StartOptions
 from setup_manager.runtimes.server import free_port
-from setup_manager.smoke.reading import machine_reader
 from setup_manager.smoke.request import SmokeRequest, Watch
 from setup_manager.smoke.run import run_smoke_ollama
 from tests.runtimes.ollama_standin import ollama_standin

@@ -11,11 +11,12 @@ import sys
 from pathlib import Path
 
 from setup_manager.errors import SetupError
-from setup_manager.machine.probe.system import LocalCommands, System, this_platform
+from setup_manager.machine.live import machine_reader, process_reader
+from setup_manager.machine.probe.system import LocalCommands, System
+from setup_manager.platforms import this_platform
 from setup_manager.runtimes.base import ModelFiles, ServerRuntime
 from setup_manager.runtimes.embedded import EmbeddedEngine
 from setup_manager.runtimes.options import StartOptions
-from setup_manager.smoke.reading import machine_reader, process_reader
 from setup_manager.smoke.request import SmokeRequest, Watch
 from setup_manager.smoke.run import run_smoke
 from tests.runtimes.fakes import FakeServer

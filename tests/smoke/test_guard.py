@@ -15,9 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from setup_manager.machine.facts import Thermal
-from setup_manager.machine.probe.system import LocalCommands, System, this_platform
-from setup_manager.smoke.guard import Limits, Reading, decide
-from setup_manager.smoke.reading import machine_reader, process_reader
+from setup_manager.machine.live import Reading, machine_reader, process_reader
+from setup_manager.machine.probe.system import LocalCommands, System
+from setup_manager.platforms import this_platform
+from setup_manager.smoke.guard import Limits, decide
 from setup_manager.units import GIB, MIB
 from tests.runtimes.fakes import FakeServer
 

@@ -12,12 +12,13 @@ import pytest
 
 from setup_manager import rehearsal
 from setup_manager.errors import SmokeFailedError
-from setup_manager.machine.probe.system import LocalCommands, System, this_platform
+from setup_manager.machine.live import machine_reader, process_reader
+from setup_manager.machine.probe.system import LocalCommands, System
+from setup_manager.platforms import this_platform
 from setup_manager.runtimes import llama_cpp
 from setup_manager.runtimes.base import ModelFiles, ServerRuntime
 from setup_manager.runtimes.embedded import EmbeddedEngine
 from setup_manager.runtimes.options import StartOptions
-from setup_manager.smoke.reading import machine_reader, process_reader
 from setup_manager.smoke.report import Prediction, require_passed
 from setup_manager.smoke.request import SmokeEvent, SmokeRequest, Watch
 from setup_manager.smoke.run import run_smoke, smoke_options

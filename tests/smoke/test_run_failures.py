@@ -13,9 +13,10 @@ import psutil
 import pytest
 
 from setup_manager.errors import RuntimeMissingError, SmokeFailedError
+from setup_manager.machine.live import Reading
 from setup_manager.runtimes.base import ModelFiles
 from setup_manager.runtimes.options import StartOptions
-from setup_manager.smoke.guard import Limits, Reading
+from setup_manager.smoke.guard import Limits
 from setup_manager.smoke.report import SmokeReport
 from setup_manager.smoke.request import SmokeEvent, SmokeRequest, Watch
 from setup_manager.smoke.run import run_smoke, smoke_options
@@ -193,7 +194,7 @@ import sys
 from pathlib import Path
 from setup_manager.runtimes.base import ModelFiles
 from setup_manager.runtimes.options import StartOptions
-from setup_manager.smoke.guard import Reading
+from setup_manager.machine.live import Reading
 from setup_manager.smoke.request import SmokeRequest, Watch
 from setup_manager.smoke.run import run_smoke
 from tests.runtimes.fakes import FakeServer

@@ -15,20 +15,20 @@ from setup_manager.app.verbs.runtime import (
     find_runtimes,
     runtime_document,
 )
+from setup_manager.codec import to_plain
 from setup_manager.download import DownloadPlan
 from setup_manager.errors import InsufficientDiskError, SetupError
 from setup_manager.fit import MemoryUse, Settings, Verdict, compare, default_headroom, memory_use
 from setup_manager.hints import install_extra
 from setup_manager.machine import (
     Check,
+    Live,
     Machine,
     Status,
     machine_checks,
-    mask,
-    measure_writing,
-    to_document,
 )
 from setup_manager.net import HubReachability, probe_hub
+from setup_manager.privacy import mask, mask_document
 from setup_manager.runtimes.base import RuntimeStatus
 from setup_manager.session import Session, Subject
 from setup_manager.units import format_memory, format_rate, format_size
@@ -75,7 +75,7 @@ class CheckResult:
     def document(self) -> dict[str, Any]:
         """Return ``data`` of `check`, without the names of its user and its host."""
         return {
-            "machine": to_document(self.machine, self.private_words),
+            "machine": mask_document(to_plain(self.machine), self.private_words),
             "runtimes": [self._masked(runtime_document(status)) for status in self.runtimes],
             "checks": [self._masked(asdict(check)) for check in self.checks],
         }
@@ -113,7 +113,7 @@ def disk_speed_check(session: Session) -> Check:
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
     try:
-        rate = measure_writing(folder)
+        rate = Live.measure_writing(folder)
     except OSError as error:
         detail = f"{folder} cannot be written: {error.strerror or error}"
         hint = "Choose another folder with --models-dir, or mend its permissions."

@@ -9,6 +9,7 @@ from setup_manager import fit
 from setup_manager.app.planning import Planning, settings_for
 from setup_manager.app.requests import OnMachine, RankedRun, Run, TaskName, require
 from setup_manager.catalog import weight_files
+from setup_manager.codec import to_plain
 from setup_manager.fit import (
     Candidate,
     Explanation,
@@ -22,7 +23,8 @@ from setup_manager.fit import (
     speed_document,
     weights_of,
 )
-from setup_manager.machine import Machine, to_document
+from setup_manager.machine import Machine
+from setup_manager.privacy import mask_document
 from setup_manager.session import Session, Subject, unknown_architecture
 
 
@@ -74,7 +76,7 @@ class RecommendResult:
         """Return ``data`` of `recommend`."""
         return {
             **recommendation_document(self.recommendation),
-            "machine": to_document(self.machine, self.private_words),
+            "machine": mask_document(to_plain(self.machine), self.private_words),
         }
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from pathlib import Path
 
 from setup_manager.app.record import observed
 from setup_manager.app.requests import Run
@@ -14,7 +13,7 @@ from setup_manager.catalog import Role
 from setup_manager.errors import UsageError
 from setup_manager.fit import Measurement, Settings, memory_use, predict_speed
 from setup_manager.library import InstalledModel
-from setup_manager.machine import LocalCommands, System, read_thermal, read_used_vram, this_platform
+from setup_manager.machine import Live
 from setup_manager.net import LocalClient
 from setup_manager.runtimes.base import ModelFiles, RuntimeStatus
 from setup_manager.runtimes.options import start_options
@@ -24,8 +23,6 @@ from setup_manager.smoke import (
     SmokeReport,
     SmokeRequest,
     Watch,
-    machine_reader,
-    process_reader,
     run_smoke,
     run_smoke_ollama,
     smoke_options,
@@ -206,17 +203,8 @@ def _predict(
 
 
 def _watch(session: Session) -> Watch:
-    system = System(Path("/"), LocalCommands(session.environment), this_platform())
-    machine = session.machine
-
-    def used_vram() -> int:
-        return read_used_vram(system, machine.memory)
-
-    watch = Watch(
-        read=machine_reader(system, lambda: read_thermal(system)),
-        read_process=process_reader(system),
-        used_vram_bytes=used_vram if any(not gpu.unified for gpu in machine.gpus) else None,
-    )
+    live = Live(session.machine, session.environment)
+    watch = Watch(live.read, live.read_process, live.used_vram_bytes)
     return observed(watch, session.observer)
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from setup_manager.cli.terminal import Terminal, visible_length
 from setup_manager.download import DownloadEvent, Kind
+from setup_manager.machine import Reading
 from setup_manager.session import StageEvent, StageStatus
-from setup_manager.smoke import Reading, SmokeEvent
+from setup_manager.smoke import SmokeEvent
 from setup_manager.units import format_duration, format_memory, format_rate, format_size
 
 _NARROW, _MEDIUM, _WIDE = 50, 70, 95

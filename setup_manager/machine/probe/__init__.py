@@ -11,16 +11,14 @@ from setup_manager._doors import lazy
 if TYPE_CHECKING:
     from setup_manager.machine.probe.cgroup import read_memory_groups
     from setup_manager.machine.probe.disk import measure_writing
-    from setup_manager.machine.probe.live import live_memory, resident_bytes
     from setup_manager.machine.probe.machine import read_machine, read_used_vram
     from setup_manager.machine.probe.memory import memory_within, parse_meminfo, parse_pressure
     from setup_manager.machine.probe.power import read_thermal
-    from setup_manager.machine.probe.system import LocalCommands, System, this_platform
+    from setup_manager.machine.probe.system import LocalCommands, System
 
 __all__ = [
     "LocalCommands",
     "System",
-    "live_memory",
     "measure_writing",
     "memory_within",
     "parse_meminfo",
@@ -29,8 +27,6 @@ __all__ = [
     "read_memory_groups",
     "read_thermal",
     "read_used_vram",
-    "resident_bytes",
-    "this_platform",
 ]
 
 if not TYPE_CHECKING:
@@ -38,9 +34,8 @@ if not TYPE_CHECKING:
         __name__,
         cgroup="read_memory_groups",
         disk="measure_writing",
-        live="live_memory resident_bytes",
         machine="read_machine read_used_vram",
         memory="memory_within parse_meminfo parse_pressure",
         power="read_thermal",
-        system="LocalCommands System this_platform",
+        system="LocalCommands System",
     )

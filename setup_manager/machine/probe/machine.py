@@ -28,15 +28,10 @@ from setup_manager.machine.probe.bandwidth import bandwidth_from, measure_readin
 from setup_manager.machine.probe.disk import RoomReader, read_disks, read_room
 from setup_manager.machine.probe.nvidia import GpuAnswer
 from setup_manager.machine.probe.surroundings import read_surroundings
-from setup_manager.machine.probe.system import (
-    CommandRunner,
-    LocalCommands,
-    Platform,
-    System,
-    this_platform,
-)
+from setup_manager.machine.probe.system import CommandRunner, LocalCommands, System
 from setup_manager.machine.probe.vulkan import read_vulkan
 from setup_manager.machine.vendor import gpu_bandwidth
+from setup_manager.platforms import Platform, this_platform
 
 PROBE_SECONDS = 8.0
 """More than the longest chain of command limits in one probe."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-import platform
 import re
 import shutil
 import signal
@@ -19,6 +18,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
+
+from setup_manager.platforms import Platform
 
 MAX_FILE_BYTES = 4 * 1024 * 1024
 MAX_OUTPUT_CHARACTERS = 4 * 1024 * 1024
@@ -143,33 +144,6 @@ def _kill(child: subprocess.Popen[str]) -> None:
             child.kill()
     with contextlib.suppress(subprocess.TimeoutExpired):
         child.communicate(timeout=0.2)
-
-
-@dataclass(frozen=True, slots=True)
-class Platform:
-    """Which operating system, in this project's words.
-
-    Attributes:
-        os: ``"linux"``, ``"macos"`` or ``"windows"``.
-        version: Free text.
-        arch: ``"x86_64"``, ``"arm64"``, …
-    """
-
-    os: str
-    version: str
-    arch: str
-
-
-_OS_NAMES = {"darwin": "macos"}
-_ARCH_NAMES = {"amd64": "x86_64", "x64": "x86_64", "aarch64": "arm64", "armv8l": "arm64"}
-
-
-def this_platform() -> Platform:
-    """Name the system that this process runs on."""
-    system = platform.system().lower()
-    machine = platform.machine().lower()
-    version = platform.mac_ver()[0] if system == "darwin" else platform.release()
-    return Platform(_OS_NAMES.get(system, system), version, _ARCH_NAMES.get(machine, machine))
 
 
 @dataclass(frozen=True, slots=True)

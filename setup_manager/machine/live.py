@@ -3,24 +3,96 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 
-from setup_manager.machine import (
+from setup_manager.machine.facts import Machine, Thermal
+from setup_manager.machine.probe import (
+    LocalCommands,
     System,
-    Thermal,
-    live_memory,
+    measure_writing,
     memory_within,
     parse_meminfo,
     parse_pressure,
     read_memory_groups,
-    resident_bytes,
+    read_thermal,
+    read_used_vram,
 )
-from setup_manager.smoke.guard import Reading
-from setup_manager.smoke.report import ProcessMemory
+from setup_manager.platforms import this_platform
 from setup_manager.units import KIB
 
 _STAT_MAJOR_FAULTS = 9
 _HEAT_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The state of the machine at one moment.
+
+    Attributes:
+        at_seconds: On a monotonic clock.
+        available_bytes: Memory to be had without swapping, container limits included.
+        capacity_bytes: What this process may use at most: the machine's memory or a limit; 0 if
+            memory cannot be read.
+        pressure_percent: PSI ``some avg10``, None without PSI.
+        swapped_in_pages: Pages read back from swap since boot, None if unknown.
+        celsius: Hottest processor sensor, None if unknown.
+        throttle_count: Times the CPU was slowed by heat since boot, None if unknown.
+    """
+
+    at_seconds: float
+    available_bytes: int
+    capacity_bytes: int
+    pressure_percent: float | None = None
+    swapped_in_pages: int | None = None
+    celsius: float | None = None
+    throttle_count: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessMemory:
+    """Memory of one process at its peak.
+
+    Attributes:
+        peak_bytes: Largest resident size.
+        anonymous_bytes: Of it at that moment, memory that only swap could free.
+        mapped_bytes: Of it at that moment, pages of mapped files, which can be dropped.
+        major_faults: Times it had to wait for the disk to give a page.
+    """
+
+    peak_bytes: int = 0
+    anonymous_bytes: int = 0
+    mapped_bytes: int = 0
+    major_faults: int = 0
+
+
+class Live:
+    """A machine as it is at this moment.
+
+    Args:
+        machine: What is known of it.
+        environment: Variables for the commands that read its sensors.
+    """
+
+    def __init__(self, machine: Machine, environment: Mapping[str, str]) -> None:
+        system = System(Path("/"), LocalCommands(environment), this_platform())
+        self._machine = machine
+        self._system = system
+        self.read = machine_reader(system, lambda: read_thermal(system))
+        self.read_process = process_reader(system)
+
+    @property
+    def used_vram_bytes(self) -> Callable[[], int] | None:
+        """Reads the used memory of all cards; None where there is none to read."""
+        if all(gpu.unified for gpu in self._machine.gpus):
+            return None
+        return lambda: read_used_vram(self._system, self._machine.memory)
+
+    @staticmethod
+    def measure_writing(folder: Path) -> float:
+        """Measure how fast a folder takes a file, in bytes per second; see the probe."""
+        return measure_writing(folder)
 
 
 def machine_reader(
@@ -76,11 +148,13 @@ def _read_linux(system: System, heat: Thermal) -> Reading:
 
 
 def _read_elsewhere(_: System, heat: Thermal) -> Reading:
-    available, total = live_memory()
+    import psutil
+
+    memory = psutil.virtual_memory()
     return Reading(
         at_seconds=time.monotonic(),
-        available_bytes=available,
-        capacity_bytes=total,
+        available_bytes=int(memory.available),
+        capacity_bytes=int(memory.total),
         celsius=heat.hottest_celsius,
         throttle_count=heat.throttle_count,
     )
@@ -99,8 +173,12 @@ def _process_on_linux(system: System, pid: int) -> ProcessMemory | None:
 
 
 def _process_elsewhere(pid: int) -> ProcessMemory | None:
-    resident = resident_bytes(pid)
-    return None if resident is None else ProcessMemory(peak_bytes=resident)
+    import psutil
+
+    try:
+        return ProcessMemory(peak_bytes=int(psutil.Process(pid).memory_info().rss))
+    except psutil.Error:  # gone, or not ours to see
+        return None
 
 
 def _status_fields(text: str) -> dict[str, int]:
