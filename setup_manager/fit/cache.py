@@ -53,13 +53,15 @@ def layers_cache_bytes(architecture: Architecture, settings: Settings, layers: r
 def owning_layer_bytes(architecture: Architecture, settings: Settings) -> tuple[int, int]:
     """Give the bytes of the keys and values of one global and of one local layer."""
     cells = cache_cells(architecture, settings)
-    widths = [cache_width(architecture, everywhere=everywhere) for everywhere in (True, False)]
+    everywhere = cache_width(architecture, everywhere=True)
+    window = cache_width(architecture, everywhere=False)
     # Without flash attention values are stored transposed, every layer as wide as the widest.
-    values = widths if settings.flash_attention else [max(widths)] * 2
+    widest = 0 if settings.flash_attention else max(everywhere, window)
     key_bytes = _ELEMENT_BYTES[settings.kv_type.keys]
     value_bytes = _ELEMENT_BYTES[settings.kv_type.values]
-    row_bytes = [k * key_bytes + v * value_bytes for k, v in zip(widths, values, strict=True)]
-    return int(row_bytes[0] * cells.global_cells), int(row_bytes[1] * cells.local_cells)
+    global_row = everywhere * key_bytes + max(everywhere, widest) * value_bytes
+    local_row = window * key_bytes + max(window, widest) * value_bytes
+    return int(global_row * cells.global_cells), int(local_row * cells.local_cells)
 
 
 def cache_read_bytes(

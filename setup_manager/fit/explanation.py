@@ -112,6 +112,8 @@ class Explanation:
     """All that `explain` says about one model on one machine; field names are the document's.
 
     Attributes:
+        model: MODEL argument, as it was given in.
+        name: The variant's published name.
         settings: What everything holds for.
         memory: Bytes by purpose and place.
         speed: Tokens per second, as a range.
@@ -127,12 +129,16 @@ class Explanation:
         layers: Which layers keep a cache.
         contexts: What contexts cost.
         quantizations: Quantizations side by side.
-        weights: What the file is made of.
+        size_bytes: The weights file.
+        per_layer_embedding_bytes: Of it, per-layer embeddings.
+        source: Where what is in the file is known from.
         experts: Experts of a layer, None without.
         used_experts: Of them, those that one token uses.
         mapped_in_place: Whether the GPU uses the file where it is mapped in main memory.
     """
 
+    model: str
+    name: str
     settings: Settings
     memory: Memory
     speed: Speed
@@ -147,7 +153,9 @@ class Explanation:
     layers: LayerStory
     contexts: tuple[ContextCost, ...]
     quantizations: tuple[QuantizationRow, ...]
-    weights: Weights
+    size_bytes: int
+    per_layer_embedding_bytes: int
+    source: str
     experts: int | None
     used_experts: int | None
     mapped_in_place: bool
@@ -156,6 +164,8 @@ class Explanation:
 def explain(
     load: Load,
     *,
+    model: str,
+    name: str,
     others: Iterable[Weights] = (),
     measurements: Sequence[Measurement] = (),
 ) -> Explanation:
@@ -163,12 +173,16 @@ def explain(
 
     Args:
         load: What runs, how and where.
+        model: Its canonical MODEL argument.
+        name: The variant's published name.
         others: Further quantizations, to stand beside it.
         measurements: Speeds measured on this machine before.
     """
     fit = fit_of(load, measurements=measurements)
     experts = load.architecture.experts
     return Explanation(
+        model=model,
+        name=name,
         settings=fit.settings,
         memory=fit.memory,
         speed=fit.speed,
@@ -183,7 +197,9 @@ def explain(
         layers=layer_story(load),
         contexts=tuple(_contexts(load, fit, measurements)),
         quantizations=tuple(_quantizations(load, fit, others, measurements)),
-        weights=load.weights,
+        size_bytes=load.weights.file_bytes,
+        per_layer_embedding_bytes=load.weights.per_layer_embedding_bytes,
+        source=load.weights.source,
         experts=experts.count if experts else None,
         used_experts=experts.used if experts else None,
         mapped_in_place=_mapped_in_place(load),

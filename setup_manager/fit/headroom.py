@@ -68,12 +68,23 @@ def _available_bytes(memory: Memory, machine: Machine) -> int:
 
 
 def longest_context(load: Load, headroom_bytes: int) -> int:
-    """Find the longest context that fits, by halving; in steps of 1,024 tokens, 0 for none."""
-    low, high = 0, load.architecture.context_length // _CONTEXT_STEP
-    while low < high:
-        middle = (low + high + 1) // 2
-        if hold(load.at(middle * _CONTEXT_STEP), headroom_bytes).verdict == "fits":
+    """Find the longest context that fits; in steps of 1,024 tokens, 0 for none.
+
+    A longer context never takes less, so that the ends decide most models and halving the rest.
+    """
+
+    def fits(steps: int) -> bool:
+        return hold(load.at(steps * _CONTEXT_STEP), headroom_bytes).verdict == "fits"
+
+    low, high = 1, load.architecture.context_length // _CONTEXT_STEP
+    if not high or not fits(low):
+        return 0
+    if fits(high):
+        return high * _CONTEXT_STEP
+    while low + 1 < high:
+        middle = (low + high) // 2
+        if fits(middle):
             low = middle
         else:
-            high = middle - 1
+            high = middle
     return low * _CONTEXT_STEP

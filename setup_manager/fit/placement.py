@@ -160,6 +160,11 @@ class _Costs:
     def output(self, *, first: bool) -> int:
         return self.weights.token_embedding_bytes if first else 0
 
+    def layers(self, layers: range) -> int:
+        """Bytes of some blocks and their keys and values."""
+        cache = layers_cache_bytes(self.architecture, self.settings, layers)
+        return self.weights.bytes_of(layers) + cache
+
     def room(self, gpu: Gpu, *, first: bool) -> int:
         """Bytes for layers."""
         fixed = self.other(gpu, first=first) + self.output(first=first)
@@ -203,6 +208,8 @@ def _fill(costs: _Costs, gpus: tuple[Gpu, ...]) -> Placement:
 def _lowest_that_fits(costs: _Costs, stop: int, room: int) -> int:
     """Give the first of the last layers before ``stop`` that fit into so many bytes."""
     architecture, layer_bytes = costs.architecture, costs.weights.layer_bytes
+    if costs.layers(range(stop)) <= room:
+        return 0
     global_bytes, local_bytes = owning_layer_bytes(architecture, costs.settings)
     for layer in range(stop - 1, -1, -1):
         room -= layer_bytes[layer]
