@@ -43,7 +43,7 @@ from setup_manager.app.verbs.recommend import (
 )
 from setup_manager.download import DownloadOptions
 from setup_manager.errors import SetupError, UsageError
-from setup_manager.fit import Explanation, KvType, Preference, Task
+from setup_manager.fit import Explanation
 from setup_manager.library import InstalledModel, Place, this_host
 from setup_manager.machine import Machine
 from setup_manager.session import Observer, Session, Subject, Wanted, open_session
@@ -168,8 +168,8 @@ def recommend(
     planning = _planning(
         context=context, kv_type=kv_type, slots=slots, prefer=prefer, runtime=runtime
     )
-    _require("task", task, Task)
-    weighing = Weighing(Task(task), headroom_bytes)
+    _require("task", task, get_args(TaskName))
+    weighing = Weighing(task, headroom_bytes)
     return recommend_models(
         session, planning, machine or session.machine, _planned(runtime), weighing
     )
@@ -399,23 +399,23 @@ def _session(
 def _planning(
     *,
     context: int | None = None,
-    kv_type: str | None = None,
+    kv_type: KvTypeName | None = None,
     slots: int | None = None,
     ubatch: int | None = None,
-    prefer: str = "balanced",
+    prefer: PreferenceName = "balanced",
     runtime: str = "auto",
     projector: bool = False,
     drafter: bool = False,
 ) -> Planning:
-    _require("kv_type", kv_type, (None, *KvType))
-    _require("prefer", prefer, Preference)
+    _require("kv_type", kv_type, (None, *get_args(KvTypeName)))
+    _require("prefer", prefer, get_args(PreferenceName))
     _require("runtime", runtime, get_args(RuntimeName))
     planning = Planning(
         context=context,
         kv_type=kv_type,
         slots=slots,
         ubatch=ubatch,
-        preference=Preference(prefer),
+        preference=prefer,
         runtime=runtime,
         projector=projector,
         drafter=drafter,

@@ -6,17 +6,11 @@ import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from setup_manager.app.requests import KvTypeName, PreferenceName
 from setup_manager.errors import UsageError
 from setup_manager.fit import (
-    USUAL_CONTEXTS,
-    KvType,
-    Preference,
     Settings,
-    check_settings,
-    compare,
-    default_context,
-    default_headroom,
-    memory_use,
+    fit_of,
 )
 from setup_manager.machine import Machine, from_document
 from setup_manager.session import Session, Subject
@@ -40,10 +34,10 @@ class Planning:
     """
 
     context: int | None = None
-    kv_type: str | None = None
+    kv_type: KvTypeName | None = None
     slots: int | None = None
     ubatch: int | None = None
-    preference: Preference = Preference.BALANCED
+    preference: PreferenceName = "balanced"
     runtime: str = "auto"
     projector: bool = False
     drafter: bool = False
@@ -58,19 +52,15 @@ class Planning:
             UsageError: If a number is out of range.
         """
         default = Settings()
-        kind = KvType(self.kv_type) if self.kv_type else KvType.F16
         settings = Settings(
             context=default.context if self.context is None else self.context,
-            key_type=kind,
-            value_type=kind,
             slots=default.slots if self.slots is None else self.slots,
             ubatch=default.ubatch if self.ubatch is None else self.ubatch,
             projector=self.projector,
             drafter=self.drafter,
             runtime=runtime,
         )
-        check_settings(settings)
-        return settings
+        return settings.stored_as(self.kv_type) if self.kv_type else settings
 
 
 def settings_for(subject: Subject, planning: Planning, machine: Machine, runtime: str) -> Settings:
@@ -83,20 +73,11 @@ def settings_for(subject: Subject, planning: Planning, machine: Machine, runtime
     variant = subject.variant
     if variant is None:
         return settings
-    if planning.context is not None:
-        check_settings(settings, variant.architecture)
-        return settings
-    headroom = default_headroom(machine)
-    longest = variant.architecture.context_length
-    usual = [context for context in USUAL_CONTEXTS if context <= longest] or [longest]
-    chosen = default_context(
-        usual,
-        settings,
-        lambda tried: compare(
-            memory_use(variant.architecture, subject.weights, tried, machine), machine, headroom
-        ),
-    )
-    return replace(chosen, gpu_layers=None)
+    end = variant.architecture.context_length
+    if planning.context is None:
+        settings = replace(settings, context=min(settings.context, end))
+    load = subject.load(settings, machine)
+    return settings if planning.context is not None else fit_of(load, context="usual").settings
 
 
 def installed_settings(

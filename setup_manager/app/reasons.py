@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from setup_manager.errors import InsufficientMemoryError
-from setup_manager.fit import Choice, Explanation, Recommendation, Settings
+from setup_manager.fit import Choice, Explanation, Fit, Recommendation, Settings
 from setup_manager.machine import Machine
 from setup_manager.units import format_duration, format_memory
 
@@ -16,7 +16,7 @@ from setup_manager.units import format_duration, format_memory
 def choice_reasons(choice: Choice) -> list[str]:
     """Say why a choice works, or what keeps it out and what would help."""
     reasons = list(_missing(choice) if choice.remedy else _taken(choice))
-    if choice.verdict == "no" and not choice.shortfall_bytes:
+    if choice.context_too_long:
         reasons.insert(0, f"its longest context is {choice.context_length:,} tokens")
     return reasons
 
@@ -50,7 +50,9 @@ def _changed(before: Settings, after: Settings) -> str:
 
 def _taken(choice: Choice) -> Iterator[str]:
     needed, free = choice.memory.needed_bytes, choice.available_bytes
-    yield f"takes {format_memory(needed)} of the {format_memory(free)} main memory that is available"
+    yield (
+        f"takes {format_memory(needed)} of the {format_memory(free)} main memory that is available"
+    )
     if choice.memory.devices:
         yield _cards(choice)
     if choice.memory.needed_bytes > free - choice.headroom_bytes:
@@ -60,6 +62,11 @@ def _taken(choice: Choice) -> Iterator[str]:
         )
     elif choice.longest_context > choice.context:
         yield f"would hold up to {choice.longest_context:,} tokens of context"
+    if choice.below_floor:
+        yield (
+            f"its quantization costs {choice.quality_loss:.0f} points of quality: ranked by speed "
+            "only behind those that lose less"
+        )
     if not choice.confirmed:
         yield "its size is computed, not confirmed by the hub"
     if choice.download_seconds is not None:
@@ -77,6 +84,13 @@ def _cards(choice: Choice) -> str:
     )
 
 
+def shorter_context(fit: Fit) -> str:
+    """Name the context that would fit, as part of a hint; nothing where none would."""
+    if 0 < fit.longest_context < fit.settings.context:
+        return f"use --context {fit.longest_context}, "
+    return ""
+
+
 def nothing_fits(recommendation: Recommendation, machine: Machine) -> InsufficientMemoryError:
     """Make the error for a machine on which nothing runs, with the nearest miss."""
     free = format_memory(machine.memory.available_bytes)
@@ -92,12 +106,12 @@ def nothing_fits(recommendation: Recommendation, machine: Machine) -> Insufficie
 
 def explanation_reasons(explanation: Explanation) -> list[str]:
     """Say what the numbers of an explanation mean."""
+    per_token = explanation.layers.global_bytes_per_token / 1024
     return [
         _layer_sentence(explanation),
         *_embedding_sentences(explanation),
         *_reading_sentences(explanation),
-        "each further token of context costs "
-        f"{explanation.layers.global_bytes_per_token / 1024:.0f} KiB",
+        f"each further token of context costs {per_token:.0f} KiB",
         *_copy_sentences(explanation),
     ]
 

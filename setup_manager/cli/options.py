@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from functools import wraps
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import click
 
@@ -142,10 +142,10 @@ class PlanningOptions:
     """On commands that plan how a model runs."""
 
     context: int | None = None
-    kv_type: str | None = None
+    kv_type: Literal["f16", "q8_0", "q4_0"] | None = None
     slots: int | None = None
     ubatch: int | None = None
-    prefer: str = "balanced"
+    prefer: Literal["speed", "quality", "balanced"] = "balanced"
     runtime: str = "auto"
     machine: str | None = None
 

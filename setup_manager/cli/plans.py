@@ -6,7 +6,6 @@ from pathlib import Path
 
 from setup_manager.app.planning import Planning, read_machine_file
 from setup_manager.cli.options import ModelOptions, PlanningOptions
-from setup_manager.fit import Preference
 from setup_manager.machine import Machine
 from setup_manager.session import Session, Wanted
 
@@ -19,7 +18,7 @@ def planning_of(options: PlanningOptions, files: ModelOptions | None = None) -> 
         kv_type=options.kv_type,
         slots=options.slots,
         ubatch=options.ubatch,
-        preference=Preference(options.prefer),
+        preference=options.prefer,
         runtime=options.runtime,
         projector=files.with_projector,
         drafter=files.with_drafter,

@@ -114,6 +114,7 @@ class Explanation:
     Attributes:
         model: MODEL argument, as it was given in.
         name: The variant's published name.
+        quantization: Label.
         settings: What everything holds for.
         memory: Bytes by purpose and place.
         speed: Tokens per second, as a range.
@@ -139,6 +140,7 @@ class Explanation:
 
     model: str
     name: str
+    quantization: str
     settings: Settings
     memory: Memory
     speed: Speed
@@ -183,6 +185,7 @@ def explain(
     return Explanation(
         model=model,
         name=name,
+        quantization=load.weights.quantization,
         settings=fit.settings,
         memory=fit.memory,
         speed=fit.speed,

@@ -91,6 +91,7 @@ class Choice:
         context: Tokens that one conversation may have.
         longest_context: The longest context that fits with the headroom kept, 0 if none does.
         context_length: The longest context that the variant has.
+        context_too_long: Whether a longer one than that was asked for.
         settings: How it would be started.
         memory: What it takes.
         available_bytes: Main memory that it can have.
@@ -98,7 +99,9 @@ class Choice:
         speed: How fast it would be.
         verdict: Whether it works.
         quality: Points; more is better.
-        quality_loss: Of them, those lost to the quantization of a large model.
+        quality_loss: Points that the quantization costs a large model.
+        below_floor: Whether that is too much for one that is wanted for its speed, so that it
+            comes after all others.
         score: What it was ranked by.
         layers: Blocks and the output, all that a GPU can compute.
         shortfall_bytes: Memory that is missing, 0 when it runs.
@@ -116,6 +119,7 @@ class Choice:
     context: int
     longest_context: int
     context_length: int
+    context_too_long: bool
     settings: Settings
     memory: Memory
     available_bytes: int
@@ -124,6 +128,7 @@ class Choice:
     verdict: Verdict
     quality: float
     quality_loss: float
+    below_floor: bool
     score: float
     layers: int
     shortfall_bytes: int
@@ -180,7 +185,7 @@ def rank(
     ]
     runs = sorted(
         (c for c in every if c.verdict != "no"),
-        key=lambda c: (c.verdict == "tight", -c.score, c.size_bytes),
+        key=lambda c: (c.verdict == "tight", c.below_floor, -c.score, c.size_bytes),
     )
     running = {choice.variant for choice in runs}
     misses = sorted(
@@ -261,6 +266,7 @@ class _Situation:
             context=fit.settings.context,
             longest_context=fit.longest_context,
             context_length=architecture.context_length,
+            context_too_long=beyond,
             settings=fit.settings,
             memory=fit.memory,
             available_bytes=fit.available_bytes,
@@ -269,7 +275,8 @@ class _Situation:
             verdict="no" if beyond else fit.verdict,
             quality=points,
             quality_loss=recipe.loss,
-            score=score(points, recipe.loss, fit.speed, weights.file_bytes, criteria.prefer)
+            below_floor=criteria.prefer == "speed" and recipe.loss > _MOST_LOSS_FOR_SPEED,
+            score=score(points, fit.speed, weights.file_bytes, criteria.prefer)
             - (0.0 if file.pinned else _UNPINNED_POINTS),
             layers=architecture.layers + 1,
             shortfall_bytes=fit.shortfall_bytes,
@@ -295,14 +302,11 @@ class _Situation:
         )
 
 
-def score(
-    points: float, loss: float, speed: Speed, download_bytes: int, preference: Preference
-) -> float:
+def score(points: float, speed: Speed, download_bytes: int, preference: Preference) -> float:
     """Weigh quality against speed; the rule stands at the top of this module."""
     rate = max(speed.tokens_per_second, 0.01)
     if preference == "speed":
-        behind = 1000.0 if loss > _MOST_LOSS_FOR_SPEED else 0.0
-        return 12 * math.log2(rate) + points / 100 - behind
+        return 12 * math.log2(rate) + points / 100
     if preference == "quality":
         return points + 8 * math.log2(min(rate, 5.0) / 5.0)
     return points + 8 * math.log2(min(rate, 20.0) / 20.0) - download_bytes / GB / 10

@@ -17,11 +17,12 @@ from setup_manager.app.verbs.recommend import (
     explain_model,
     explanation_document,
     recommend_models,
+    recommendation_document,
 )
 from setup_manager.catalog import VariantReference, parse_model
 from setup_manager.codec import to_plain
 from setup_manager.errors import InsufficientMemoryError, SetupError
-from setup_manager.fit import Explanation, Recommendation, recommendation_document
+from setup_manager.fit import Explanation, Recommendation
 from setup_manager.library import InstalledModel
 from setup_manager.machine import Machine
 from setup_manager.privacy import mask_document

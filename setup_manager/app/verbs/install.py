@@ -12,8 +12,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from setup_manager.app.documents import plain
 from setup_manager.app.folders import device_of
 from setup_manager.app.planning import Planning, settings_for
+from setup_manager.app.reasons import choice_reasons, shorter_context
 from setup_manager.app.record import recorded
 from setup_manager.app.requests import Files, IntoOllama, RankedRun
 from setup_manager.app.verbs.check import CheckResult, check
@@ -49,20 +51,7 @@ from setup_manager.errors import (
     RuntimeMissingError,
     SetupError,
 )
-from setup_manager.fit import (
-    MemoryUse,
-    Settings,
-    Speed,
-    Verdict,
-    available_bytes,
-    compare,
-    default_headroom,
-    memory_document,
-    memory_use,
-    predict_speed,
-    settings_document,
-    speed_document,
-)
+from setup_manager.fit import Fit, Settings, fit_of
 from setup_manager.library import InstalledModel
 from setup_manager.machine import Status
 from setup_manager.runtimes.ollama.versions import ollama_copies_bytes
@@ -113,18 +102,14 @@ class InstallPlan:
         runtime: What will run it.
         settings: How it will be started.
         download: What is fetched and written.
-        memory: What it will take, None where that cannot be worked out.
-        speed: How fast it will be, None likewise.
-        verdict: Whether it fits, None likewise.
+        fit: What it will take and how fast it will be, None where that cannot be worked out.
     """
 
     subject: Subject
     runtime: ChosenRuntime
     settings: Settings
     download: DownloadPlan
-    memory: MemoryUse | None
-    speed: Speed | None
-    verdict: Verdict | None
+    fit: Fit | None
 
     def document(self) -> dict[str, Any]:
         """Return the JSON form."""
@@ -132,10 +117,10 @@ class InstallPlan:
             **plan_document(self.subject.model, self.download),
             "pinned": self.subject.pinned,
             "runtime": self.runtime.document(),
-            "settings": settings_document(self.settings),
-            "memory": memory_document(self.memory) if self.memory else None,
-            "speed": speed_document(self.speed) if self.speed else None,
-            "verdict": self.verdict.value if self.verdict else None,
+            "settings": plain(self.settings),
+            "memory": plain(self.fit.memory) if self.fit else None,
+            "speed": plain(self.fit.speed) if self.fit else None,
+            "verdict": self.fit.verdict if self.fit else None,
         }
 
 
@@ -310,7 +295,7 @@ class _Installation:
                 self._session, self._request.planning, checked.machine, runtime.name
             )
             best = result.recommendation.choices[0]
-            reason = best.reasons[0] if best.reasons else ""
+            reason = choice_reasons(best)[0]
             stage.end(f"{best.model}: {reason}", result.document())
             return Subject(self._session, best.model, self._request.wanted)
 
@@ -414,14 +399,9 @@ def make_plan(
     settings = settings_for(subject, request.planning, machine, runtime.name)
     planned = _plan_files(session, subject, runtime, request.ollama)
     if subject.variant is None:
-        return InstallPlan(subject, runtime, settings, planned, None, None, None)
-    architecture, weights = subject.variant.architecture, subject.weights
-    use = memory_use(architecture, weights, settings, machine)
-    rate = predict_speed(
-        architecture, weights, settings, machine, measurements=session.measurements.all()
-    )
-    verdict = compare(use, machine, default_headroom(machine)).verdict
-    return InstallPlan(subject, runtime, settings, planned, use, rate, verdict)
+        return InstallPlan(subject, runtime, settings, planned, None)
+    fit = fit_of(subject.load(settings, machine), measurements=session.measurements.all())
+    return InstallPlan(subject, runtime, settings, planned, fit)
 
 
 def _plan_files(
@@ -488,12 +468,10 @@ def _refuse_unready(checked: CheckResult) -> None:
 
 
 def _refuse_unfit(plan: InstallPlan, checked: CheckResult) -> None:
-    if plan.memory is None or plan.verdict is not Verdict.NO:
+    fit, machine = plan.fit, checked.machine
+    if fit is None or fit.verdict != "no":
         return
-    machine = checked.machine
-    free = available_bytes(plan.memory, machine)
-    shortfall = compare(plan.memory, machine, default_headroom(machine)).shortfall_bytes
-    needed = format_memory(plan.memory.needed_bytes)
+    needed, free = format_memory(fit.memory.needed_bytes), format_memory(fit.available_bytes)
     users = [
         f"{user.name} holds {format_memory(user.resident_bytes)}"
         for user in machine.memory.users[:3]
@@ -502,10 +480,10 @@ def _refuse_unfit(plan: InstallPlan, checked: CheckResult) -> None:
         f"{plan.subject.name} does not fit into the memory that is free now.",
         context=[
             f"needs {needed} at {plan.settings.context:,} tokens of context",
-            f"available {format_memory(free)}: {format_memory(shortfall)} are missing",
+            f"available {free}: {format_memory(fit.shortfall_bytes)} are missing",
             *users,
         ],
-        hint="Close programs, give a shorter --context, or see `gemma-setup recommend`.",
+        hint=f"Close programs, {shorter_context(fit)}or see `gemma-setup recommend`.",
     )
 
 

@@ -2,30 +2,37 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, get_args
 
-from setup_manager import fit
+from setup_manager.app.documents import (
+    PART_NOTES,
+    explanation_document,
+    recommendation_document,
+)
 from setup_manager.app.planning import Planning, settings_for
+from setup_manager.app.reasons import choice_reasons, explanation_reasons, nothing_fits
 from setup_manager.app.requests import OnMachine, RankedRun, Run, TaskName, require
 from setup_manager.catalog import weight_files
 from setup_manager.codec import to_plain
-from setup_manager.fit import (
-    Candidate,
-    Explanation,
-    Recommendation,
-    Task,
-    explain_fit,
-    memory_document,
-    rank_choices,
-    recommendation_document,
-    settings_document,
-    speed_document,
-    weights_of,
-)
+from setup_manager.fit import Criteria, Explanation, Recommendation, Weights, explain, rank
 from setup_manager.machine import Machine
 from setup_manager.privacy import mask_document
 from setup_manager.session import Session, Subject, unknown_architecture
+
+__all__ = [
+    "PART_NOTES",
+    "ExplainRequest",
+    "RecommendResult",
+    "Request",
+    "Weighing",
+    "choice_reasons",
+    "explain_model",
+    "explanation_document",
+    "explanation_reasons",
+    "recommend_models",
+    "recommendation_document",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +51,7 @@ class Request(RankedRun, OnMachine):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require("task", self.task, Task)
+        require("task", self.task, get_args(TaskName))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +97,7 @@ class Weighing:
         download_bytes_per_second: Rate of the line, None if unknown.
     """
 
-    task: Task = Task.CHAT
+    task: TaskName = "chat"
     headroom_bytes: int | None = None
     download_bytes_per_second: float | None = None
 
@@ -109,16 +116,18 @@ def recommend_models(
         UsageError: If the settings are out of range.
     """
     weighing = weighing or Weighing()
-    request = fit.Request(
+    criteria = Criteria(
         settings=planning.settings(runtime),
         context_given=planning.context is not None,
-        preference=planning.preference,
+        prefer=planning.preference,
         task=weighing.task,
         headroom_bytes=weighing.headroom_bytes,
         download_bytes_per_second=weighing.download_bytes_per_second,
     )
     measurements = session.measurements.all()
-    found = rank_choices(session.catalog, machine, request, measurements=measurements)
+    found = rank(session.catalog, machine, criteria, measurements=measurements)
+    if not found.choices:
+        raise nothing_fits(found, machine)
     return RecommendResult(found, machine, session.private_words)
 
 
@@ -135,58 +144,10 @@ def explain_model(
         raise unknown_architecture(subject.name)
     settings = settings_for(subject, planning, machine, runtime)
     catalog = session.catalog
-    others = [
-        Candidate(other.quantization, weights_of(catalog, other, variant))
-        for other in weight_files(catalog, variant.key)
-    ]
-    explanation = explain_fit(
-        variant,
-        Candidate(subject.quantization, subject.weights),
-        settings,
-        machine,
-        others=others,
+    return explain(
+        subject.load(settings, machine),
+        model=subject.name,
+        name=variant.name,
+        others=[Weights.of_file(catalog, file) for file in weight_files(catalog, variant.key)],
         measurements=session.measurements.all(),
     )
-    return replace(explanation, model=subject.name)
-
-
-def explanation_document(explanation: Explanation) -> dict[str, Any]:
-    """Return ``data`` of `explain`."""
-    return {
-        "model": explanation.model,
-        "settings": settings_document(explanation.settings),
-        "memory": memory_document(explanation.memory),
-        "speed": speed_document(explanation.speed),
-        "verdict": explanation.verdict.value,
-        "available_bytes": explanation.available_bytes,
-        "headroom_bytes": explanation.headroom_bytes,
-        "ceiling_tokens_per_second": round(explanation.ceiling_tokens_per_second, 2),
-        "read_bytes_per_token": explanation.read_bytes_per_token,
-        "parts": [
-            {"label": part.label, "size_bytes": part.size_bytes, "note": part.note}
-            for part in explanation.parts
-        ],
-        "contexts": [
-            {
-                "context": row.context,
-                "kv_cache_bytes": row.kv_cache_bytes,
-                "needed_bytes": row.needed_bytes,
-                "total_bytes": row.total_bytes,
-                "verdict": row.verdict.value,
-                "tokens_per_second": round(row.tokens_per_second, 2),
-            }
-            for row in explanation.contexts
-        ],
-        "quantizations": [
-            {
-                "quantization": row.quantization,
-                "size_bytes": row.size_bytes,
-                "needed_bytes": row.needed_bytes,
-                "tokens_per_second": round(row.tokens_per_second, 2),
-                "quality_loss": None if row.loss is None else round(row.loss, 2),
-                "verdict": row.verdict.value,
-            }
-            for row in explanation.quantizations
-        ],
-        "reasons": list(explanation.reasons),
-    }

@@ -11,7 +11,7 @@ from setup_manager.app.requests import Run
 from setup_manager.app.verbs.runtime import server_runtime
 from setup_manager.catalog import Role
 from setup_manager.errors import UsageError
-from setup_manager.fit import Measurement, Settings, memory_use, predict_speed
+from setup_manager.fit import Fit, Measurement, Settings, fit_of
 from setup_manager.library import InstalledModel
 from setup_manager.machine import Live
 from setup_manager.net import LocalClient
@@ -132,7 +132,7 @@ def smoke(
     machine = session.machine
     options = smoke_options(start_options(settings))
     tried = replace(settings, context=options.context, slots=1, drafter=False)
-    predicted = _predict(session, subject, tried, session.measurements.all())
+    predicted = _prediction(_predict(session, subject, tried, session.measurements.all()))
     request = SmokeRequest(
         model=model.name,
         options=options,
@@ -156,7 +156,10 @@ def smoke(
     plain = _predict(session, subject, tried, ())
     measured = report.completion.tokens_per_second
     if report.passed and plain is not None and measured > 0:
-        session.measurements.add(Measurement(model.name, tried, plain.tokens_per_second, measured))
+        before = plain.speed
+        session.measurements.add(
+            Measurement(model.name, tried, before.tokens_per_second, measured, before.limited_by)
+        )
     return report
 
 
@@ -192,14 +195,17 @@ def _predict(
     subject: Subject | None,
     settings: Settings,
     measurements: Sequence[Measurement],
-) -> Prediction | None:
+) -> Fit | None:
     if subject is None or subject.variant is None:
         return None
-    machine = session.machine
-    architecture, weights = subject.variant.architecture, subject.weights
-    use = memory_use(architecture, weights, settings, machine)
-    rate = predict_speed(architecture, weights, settings, machine, measurements=measurements)
-    return Prediction(use.total_bytes, rate.tokens_per_second, rate.low, rate.high)
+    return fit_of(subject.load(settings, session.machine), measurements=measurements)
+
+
+def _prediction(fit: Fit | None) -> Prediction | None:
+    if fit is None:
+        return None
+    speed = fit.speed
+    return Prediction(fit.memory.total_bytes, speed.tokens_per_second, speed.low, speed.high)
 
 
 def _watch(session: Session) -> Watch:

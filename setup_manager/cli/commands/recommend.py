@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import click
 
 from setup_manager.cli.options import (
@@ -44,7 +46,7 @@ def command(
     storage: StorageOptions,
     planning: PlanningOptions,
     files: ModelOptions,
-    task: str,
+    task: Literal["chat", "coding", "vision", "long documents"],
     headroom: int | None,
     line_rate: int | None,
 ) -> Outcome:
@@ -52,7 +54,6 @@ def command(
     from setup_manager.app.verbs.recommend import Weighing, recommend_models
     from setup_manager.cli.plans import machine_for, planned_runtime, planning_of
     from setup_manager.cli.render.recommend_text import recommend_text
-    from setup_manager.fit import Task
 
     session = shell.open_session(storage)
     result = recommend_models(
@@ -60,7 +61,7 @@ def command(
         planning_of(planning, files),
         machine_for(session, planning),
         planned_runtime(planning),
-        Weighing(Task(task), headroom, line_rate),
+        Weighing(task, headroom, line_rate),
     )
     text = recommend_text(result, shell.terminal, verbose=shell.options.verbose)
     return Outcome(result.document(), text)

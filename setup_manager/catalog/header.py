@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Set as AbstractSet
 
-from setup_manager.catalog import Architecture, Experts
+from setup_manager.catalog.variant import Architecture, Experts
 from setup_manager.errors import UsageError
 from setup_manager.gguf import Header, LongArray
 
