@@ -8,7 +8,7 @@ Nothing is printed and nobody is asked.
 >>> fetched = download("rehearsal")
 >>> fetched.path.name
 'gemma-4-rehearsal-it-F16.gguf'
->>> explain("rehearsal", context=4096).verdict.value
+>>> explain("rehearsal", context=4096).verdict
 'fits'
 
 With the catalogue of the package the names are those of `gemma-setup list`: ``download("e4b")``,
