@@ -8,12 +8,8 @@ the cure. The same sources give the same bytes.
 
 from __future__ import annotations
 
-import ast
 import sys
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import chain, product
 from pathlib import Path
 
 import click
@@ -130,121 +126,20 @@ def commands_page() -> str:
 
 # --- errors ------------------------------------------------------------------------------------
 
-_CODES_BY_ROLE = {"no-{}": ("no-projector", "no-drafter")}
-"""Codes that are put together from the role of a file."""
-
-
-@dataclass(frozen=True, slots=True)
-class ErrorRow:
-    """One error code: how the process exits, its name, and what people are advised."""
-
-    exit_code: int
-    code: str
-    hints: tuple[str, ...]
-
-
-Names = Mapping[str, list[ast.expr]]
-
-
-def values_of(tree: ast.AST) -> Names:
-    """Give what each name is set to inside a module or function, in the order of the lines."""
-    found: dict[str, list[ast.expr]] = defaultdict(list)
-    for node in ast.walk(tree):
-        if not isinstance(node, ast.Assign):
-            continue
-        target = node.targets[0]
-        pairs = (
-            zip(target.elts, node.value.elts, strict=True)
-            if isinstance(target, ast.Tuple) and isinstance(node.value, ast.Tuple)
-            else [(target, node.value)]
-        )
-        for name, value in pairs:
-            if isinstance(name, ast.Name):
-                found[name.id].append(value)
-    return {name: sorted(values, key=lambda v: v.lineno) for name, values in found.items()}
-
-
-def texts(value: ast.expr, names: Names) -> list[str]:
-    """Give the texts that an expression can be; `{}` stands for what is known only at run time."""
-    match value:
-        case ast.Constant():
-            return [str(value.value)]
-        case ast.Name():
-            before = [v for v in names.get(value.id, ()) if v.lineno < value.lineno]
-            return texts(before[-1], names) if before else ["{}"]
-        case ast.FormattedValue():
-            return texts(value.value, names)
-        case ast.JoinedStr():
-            choices = [texts(part, names) for part in value.values]
-            return ["".join(parts) for parts in product(*choices)]
-        case ast.BinOp():
-            choices = [texts(value.left, names), texts(value.right, names)]
-            return ["".join(parts) for parts in product(*choices)]
-        case ast.IfExp():
-            return texts(value.body, names) + texts(value.orelse, names)
-        case ast.BoolOp():
-            return [text for part in value.values for text in texts(part, names)]
-    return ["{}"]
-
-
-def made_errors(tree: ast.AST) -> Iterator[tuple[str, ast.expr | None, ast.expr | None]]:
-    """Give class, code and hint of every error that a module makes or has in a table of its own."""
-    for node in ast.walk(tree):
-        match node:
-            case ast.Call():
-                name = getattr(node.func, "id", getattr(node.func, "attr", ""))
-                given = {keyword.arg: keyword.value for keyword in node.keywords}
-                yield name, given.get("code"), given.get("hint")
-            case ast.Tuple(elts=[ast.Name(id=kind), code, hint]):
-                yield kind, code, hint
-
-
-def scopes(path: Path) -> Iterator[tuple[ast.AST, Names]]:
-    """Give a module and each function in it, with what its names are set to."""
-    tree = ast.parse(path.read_text("utf-8"))
-    module = {name: values for name, values in values_of(tree).items() if name.startswith("_")}
-    yield tree, module
-    for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef):
-            yield node, {**module, **values_of(node)}
-
-
-def error_rows() -> list[ErrorRow]:
-    """Give every error code of the package with the hints that come with it."""
-    classes = error_classes()
-    hints: dict[tuple[int, str], set[str]] = defaultdict(set)
-    for scope, names in chain.from_iterable(map(scopes, sorted(PACKAGE.rglob("*.py")))):
-        for kind, code, hint in made_errors(scope):
-            if kind not in classes:
-                continue
-            exit_code, default, _ = classes[kind]
-            for written in [default] if code is None else texts(code, names):
-                for name in _CODES_BY_ROLE.get(written, (written,)):
-                    hints[exit_code, name] |= set(texts(hint, names)) if hint else set()
-    return [
-        ErrorRow(exit_code, code, tuple(sorted(h for h in told if h.strip("{} "))))
-        for (exit_code, code), told in sorted(hints.items())
-        if "{}" not in code
-    ]
-
 
 def errors_page() -> str:
     """Write the page of exit codes and error codes."""
+    from setup_manager.errors import CODES
+
     other, *kinds = sorted(error_classes().values())
     meanings = [
         ("0", "", "Done."),
         (str(other[0]), "", "Any other failure; for `check`: something failed."),
         *((str(code), name, meaning) for code, name, meaning in kinds),
     ]
-    names = {code: name for code, name, _ in kinds}
-    rows = (
-        (
-            str(row.exit_code),
-            names.get(row.exit_code, ""),
-            f"`{row.code}`",
-            "<br>".join(hint.replace("{}", "…") for hint in row.hints),
-        )
-        for row in error_rows()
+    rows = sorted(
+        (row.error.exit_code, row.error.default_code, code, row.meaning, row.remedy)
+        for code, row in CODES.items()
     )
     lines = [
         "# Errors and exit codes",
@@ -260,9 +155,15 @@ def errors_page() -> str:
         *table(("exit", "name", "meaning"), meanings),
         "## Error codes",
         "",
-        "What is known only at run time is shown as `…`.",
+        "An error's own hint is more exact than what stands here.",
         "",
-        *table(("exit", "name", "code", "what the error advises"), rows),
+        *table(
+            ("exit", "name", "code", "what is wrong", "what to do"),
+            (
+                (str(exit_code), "" if exit_code == 1 else name, f"`{code}`", meaning, remedy)
+                for exit_code, name, code, meaning, remedy in rows
+            ),
+        ),
     ]
     return "\n".join(lines).rstrip() + "\n"
 

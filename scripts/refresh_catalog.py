@@ -26,7 +26,9 @@ from setup_manager.catalog.artifact import Role
 from setup_manager.catalog.load import load_catalog
 from setup_manager.catalog.naming import is_qat, label_of, quantization_of, role_of, shard_of
 from setup_manager.errors import SetupError
-from setup_manager.net.metadata import HubMetadata, RemoteFile, Snapshot
+from setup_manager.net.choosing import RemoteFile, Snapshot
+from setup_manager.net.hub import Hub
+from setup_manager.net.origin import HubAccess
 
 CATALOG = Path(__file__).parents[1] / "setup_manager" / "catalog" / "catalog.json"
 _ROLES = [role.value for role in Role]
@@ -145,7 +147,7 @@ def _block(opening: str, inside: list[str], closing: str, level: int) -> str:
     return opening + ",".join(f"{margin} {item}" for item in inside) + margin + closing
 
 
-def look_up_all(repositories: Iterable[str], metadata: HubMetadata) -> dict[str, Snapshot]:
+def look_up_all(repositories: Iterable[str], metadata: Hub) -> dict[str, Snapshot]:
     """Ask for the newest commit of each repository.
 
     Raises:
@@ -211,7 +213,7 @@ def refresh(arguments: argparse.Namespace) -> int:
     load_catalog(arguments.catalog)
     before = json.loads(arguments.catalog.read_text("utf-8"))
     repositories = dict.fromkeys(entry["repository"] for entry in before["files"])
-    metadata = HubMetadata(arguments.endpoint, os.environ.get("HF_TOKEN"))
+    metadata = Hub(HubAccess(arguments.endpoint, os.environ.get("HF_TOKEN")))
     after = refreshed(before, look_up_all(sorted(repositories), metadata))
     found = changes(before, after)
     print("\n".join(found) or "Nothing has changed.")

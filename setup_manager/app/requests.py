@@ -5,15 +5,17 @@ A field that is None, or has its default, was not asked for.
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, get_args
 
 from setup_manager.errors import UsageError
 from setup_manager.fit import Settings
-from setup_manager.machine import Machine
-from setup_manager.session import Companions
+from setup_manager.machine import Machine, from_document
+from setup_manager.session import Companions, Session
 
 KvTypeName = Literal["f16", "q8_0", "q4_0"]
 PreferenceName = Literal["speed", "quality", "balanced"]
@@ -22,6 +24,7 @@ StrPath = str | os.PathLike[str]
 
 # What memory is worked out for where no runtime needs to be here yet.
 _USUAL_RUNTIME = "llama.cpp"
+_MAX_MACHINE_FILE_BYTES = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,6 +100,18 @@ class OnMachine:
 
     machine: Machine | StrPath | None = None
 
+    def machine_in(self, session: Session) -> Machine:
+        """Take the machine that was named, or the session's own.
+
+        Raises:
+            UsageError: If a file that was named is no machine.
+        """
+        if self.machine is None:
+            return session.machine
+        if isinstance(self.machine, Machine):
+            return self.machine
+        return _read_machine_file(Path(self.machine))
+
 
 @dataclass(frozen=True, kw_only=True)
 class RankedRun(Run):
@@ -141,3 +156,18 @@ def require(field: str, value: object, known: Iterable[object]) -> None:
             code="bad-argument",
             hint=f"Give one of: {', '.join(map(str, choices))}.",
         )
+
+
+def _read_machine_file(path: Path) -> Machine:
+    """Read `data.machine` of `check --json`, or the whole document."""
+    try:
+        with path.open("rb") as file:
+            document = json.loads(file.read(_MAX_MACHINE_FILE_BYTES))
+    except (OSError, ValueError, RecursionError) as error:
+        raise UsageError(
+            f"{path} is no machine description.",
+            code="bad-machine",
+            context=[str(error)],
+            hint="Make one with `gemma-setup check --json > machine.json` on that machine.",
+        ) from error
+    return from_document(document)

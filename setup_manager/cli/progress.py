@@ -71,7 +71,10 @@ class JsonDisplay:
 
     def stage(self, event: StageEvent) -> None:
         """Print a stage event."""
-        self._print("stage", asdict(event))
+        from setup_manager.cli.render.stage_text import stage_text
+
+        document = {"stage": event.stage, "status": event.status, "detail": stage_text(event)}
+        self._print("stage", {**document, "seconds": event.seconds})
 
     def download(self, event: DownloadEvent) -> None:
         """Print a download event, as it is."""

@@ -11,6 +11,7 @@ from setup_manager.download.hashing import Hasher
 from setup_manager.download.sources import Source
 from setup_manager.download.store import PartialFile
 from setup_manager.download.transfer import Notice, Surroundings, Transfer
+from setup_manager.gguf import WrongStart
 from setup_manager.units import MIB
 
 _WINDOW_CHUNKS = 2
@@ -42,7 +43,7 @@ class Assembly:
         coverage: Coverage,
         sources: list[Source],
         around: Surroundings,
-        check_prefix: Callable[[bytes], str | None] | None,
+        check_prefix: Callable[[bytes], WrongStart | None] | None,
     ) -> None:
         self.held = held
         self.sources = sources

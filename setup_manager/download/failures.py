@@ -1,4 +1,4 @@
-"""From what went wrong to what the user reads: one table of faults, one of disk errors."""
+"""From what went wrong with a file to what the user reads; net has the table of its faults."""
 
 from __future__ import annotations
 
@@ -8,100 +8,16 @@ from pathlib import Path
 
 from setup_manager.catalog import Artifact
 from setup_manager.errors import (
-    AccessDeniedError,
+    BusyError,
     DownloadFailedError,
     InsufficientDiskError,
+    InterruptedByUserError,
     SetupError,
-    UsageError,
     VerificationFailedError,
 )
-from setup_manager.net import Fault
 from setup_manager.units import format_size
 
 _AGAIN = "Run the same command again: it goes on from here."
-_HINTS: dict[Fault, tuple[type[SetupError], str, str]] = {
-    Fault.ACCESS: (
-        AccessDeniedError,
-        "access-denied",
-        "Set HF_TOKEN to a token that may read this repository; `hf auth whoami` tests it.",
-    ),
-    Fault.REPOSITORY: (
-        AccessDeniedError,
-        "access-denied",
-        "Check the repository's name; set HF_TOKEN if it is private, unset it if it has expired.",
-    ),
-    Fault.MISSING: (
-        DownloadFailedError,
-        "file-missing",
-        "Check the file's name and revision; a model of the catalogue may be had with --latest.",
-    ),
-    Fault.IDENTITY: (
-        VerificationFailedError,
-        "verification-failed",
-        "Try another --mirror; if the hub itself has other content than is pinned, add --latest.",
-    ),
-    Fault.CONTENT: (
-        VerificationFailedError,
-        "verification-failed",
-        "Try another --mirror; if the hub itself sends other content than is pinned, add --latest.",
-    ),
-    Fault.PORTAL: (
-        DownloadFailedError,
-        "login-page",
-        "Open any page in a browser on this network, log in there, and run the same command again.",
-    ),
-    Fault.PROXY: (
-        DownloadFailedError,
-        "proxy",
-        "Check HTTPS_PROXY (http://user:password@host:port) and NO_PROXY.",
-    ),
-    Fault.CERTIFICATE: (
-        DownloadFailedError,
-        "certificate",
-        "Set REQUESTS_CA_BUNDLE to your company's certificates, or check the clock with `date`.",
-    ),
-    Fault.INSECURE: (
-        DownloadFailedError,
-        "insecure-redirect",
-        "Use another --mirror: this server sends encrypted requests on to an unencrypted address.",
-    ),
-    Fault.OFFLINE: (
-        DownloadFailedError,
-        "offline",
-        "Unset HF_HUB_OFFLINE, then run the same command again.",
-    ),
-    Fault.ADDRESS: (
-        UsageError,
-        "bad-endpoint",
-        "Write HF_ENDPOINT and --mirror as https://host, then run the same command again.",
-    ),
-    Fault.SERVER: (
-        DownloadFailedError,
-        "download-failed",
-        f"{_AGAIN} If it stays, use another --mirror.",
-    ),
-    Fault.NETWORK: (
-        DownloadFailedError,
-        "download-failed",
-        f"Check the connection and the proxy settings. {_AGAIN}",
-    ),
-}
-
-
-def source_failure(
-    fault: Fault, artifact: Artifact, context: Sequence[str], kept_bytes: int
-) -> SetupError:
-    """Make the error for a file that no origin gave."""
-    if fault is Fault.GATED:
-        page = f"https://huggingface.co/{artifact.repository}"
-        return AccessDeniedError(
-            f"The licence of {artifact.repository} was not accepted with this account.",
-            context=context,
-            hint=f"Accept it at {page} and set HF_TOKEN to a token of that account.",
-        )
-    kind, code, hint = _HINTS[fault]
-    facts = (*context, f"kept {format_size(kept_bytes)} of {format_size(artifact.size_bytes)}")
-    return kind(f"{artifact.path} could not be fetched.", code=code, context=facts, hint=hint)
 
 
 def wrong_content(artifact: Artifact, actual: str, detail: Sequence[str]) -> SetupError:
@@ -111,6 +27,24 @@ def wrong_content(artifact: Artifact, actual: str, detail: Sequence[str]) -> Set
         context=(f"expected SHA-256 {artifact.sha256}", f"actual SHA-256   {actual}", *detail),
         hint="Try another --mirror; if that gives the same, the pinned digest may be outdated: "
         "try --latest.",
+    )
+
+
+def busy(artifact: Artifact, partial: Path) -> BusyError:
+    """Make the error for a file that another process works on."""
+    return BusyError(
+        f"Another process is at {artifact.path}.",
+        context=(str(partial),),
+        hint="Wait until it is done, or leave out --no-wait: then this command waits.",
+    )
+
+
+def interrupted(artifact: Artifact, kept_bytes: int) -> InterruptedByUserError:
+    """Make the error for work on a file that was stopped."""
+    kept, total = format_size(kept_bytes), format_size(artifact.size_bytes)
+    return InterruptedByUserError(
+        f"Interrupted: kept {kept} of {total} of {artifact.path}.",
+        hint="Run the same command again: it goes on from here.",
     )
 
 

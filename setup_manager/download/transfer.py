@@ -12,7 +12,7 @@ import queue
 import threading
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -22,11 +22,12 @@ from setup_manager.download.board import Board, Lease
 from setup_manager.download.chunks import Span
 from setup_manager.download.events import Kind
 from setup_manager.download.hashing import Hasher
-from setup_manager.download.options import DownloadOptions
+from setup_manager.download.job import DownloadOptions
 from setup_manager.download.pace import ConnectionCount, RateLimit, memory_pressure
-from setup_manager.download.sources import Source, SourceError, backoff, choose
+from setup_manager.download.sources import Source, backoff, choose
 from setup_manager.fs import lower_priority
-from setup_manager.net import Action, Fault, Stream, TransportError, Verdict
+from setup_manager.gguf import WrongStart
+from setup_manager.net import Action, Fault, RequestError, Stream, Verdict
 from setup_manager.units import KIB
 
 _TICK = 0.05
@@ -34,6 +35,7 @@ _JOIN_SECONDS = 0.7
 _PREFIX_BYTES = 64
 _FIRST_CONNECTIONS = 4
 _PRESSED_PERCENT = 10.0
+_MISSET_PATIENCE_SECONDS = 8.0
 
 
 class Cancelled(Exception):  # noqa: N818  not an error: somebody asked for it
@@ -41,12 +43,17 @@ class Cancelled(Exception):  # noqa: N818  not an error: somebody asked for it
 
 
 class OutOfSourcesError(Exception):
-    """No origin is left, or none gave a byte for too long."""
+    """No origin is left, or none gave a byte for too long.
 
-    def __init__(self, fault: Fault, facts: list[str]) -> None:
-        super().__init__("; ".join(facts))
-        self.fault = fault
-        self.facts = facts
+    Attributes:
+        source: The one that counts: the hub, where it was asked.
+        facts: Why each gave nothing.
+    """
+
+    def __init__(self, sources: Sequence[Source]) -> None:
+        self.source = sources[0]
+        self.facts = [f"{source.name}: {source.verdict.reason}" for source in sources]
+        super().__init__("; ".join(self.facts))
 
 
 class Sink(Protocol):
@@ -111,7 +118,7 @@ class Transfer:
         around: Surroundings,
         *,
         hasher: Hasher | None = None,
-        check_prefix: Callable[[bytes], str | None] | None = None,
+        check_prefix: Callable[[bytes], WrongStart | None] | None = None,
         avoid: str | None = None,
         split: bool = True,
     ) -> None:
@@ -218,21 +225,14 @@ class Transfer:
             return
         fit = [source for source in self._sources if source.dropped is None]
         if not fit:
-            raise self._out_of_sources()
+            raise OutOfSourcesError(self._sources)
         asked_to_wait = min(source.resumes_at for source in fit)
         since = max(self._last_progress, asked_to_wait)
-        if now - since > self._options.patience_seconds:
-            raise self._out_of_sources()
-
-    def _out_of_sources(self) -> OutOfSourcesError:
-        facts, fault = [], None
-        for source in self._sources:
-            verdict = source.dropped
-            reason = verdict.reason if verdict is not None else source.last_reason
-            facts.append(f"{source.name}: {reason or 'no answer'}")
-            if fault is None:
-                fault = verdict.fault if verdict is not None else Fault.NETWORK
-        return OutOfSourcesError(fault or Fault.NETWORK, facts)
+        patience = self._options.patience_seconds
+        if all(source.is_misset for source in fit):
+            patience = min(patience, _MISSET_PATIENCE_SECONDS)
+        if now - since > patience:
+            raise OutOfSourcesError(self._sources)
 
     def _end_slow(self, now: float) -> None:
         """Break off connections that are far slower than the others; never when all are slow.
@@ -310,9 +310,9 @@ class Transfer:
             try:
                 self._fetch(index, lease, source, buffer)
                 failures = 0
-            except (TransportError, SourceError) as error:
+            except RequestError as error:
                 failures = 1 if lease.position > lease.start else failures + 1
-                self._take_failure(source, error, failures)
+                self._take_failure(source, error.verdict, failures)
             finally:
                 source.leave()
 
@@ -369,7 +369,7 @@ class Transfer:
                     limit.wait(self._stop)
                     got = stream.read_into(buffer[:reserved])
                     limit.spend(got)
-                    self._check_first(lease, got, source, buffer)
+                    self._check_first(lease, got, buffer)
                     crc = zlib.crc32(buffer[:got], crc)
                     self._sink.write(lease.position, buffer[:got])
                     count = got
@@ -381,36 +381,33 @@ class Transfer:
             if moved:
                 source.praise(moved, time.monotonic() - began)
 
-    def _check_first(self, lease: Lease, got: int, source: Source, buffer: memoryview) -> None:
+    def _check_first(self, lease: Lease, got: int, buffer: memoryview) -> None:
         """Refuse an early end, and content whose first bytes show that it is another file."""
         whole = self._board.coverage.size_bytes
         if got == 0 or (lease.position == 0 and got < min(_PREFIX_BYTES, whole, lease.end)):
-            raise TransportError("the connection was closed early")
+            raise RequestError(Verdict(Action.RETRY, "the connection was closed early"))
         if lease.position == 0 and self._check_prefix is not None:
             wrong = self._check_prefix(bytes(buffer[:got]))
             if wrong is not None:
-                fault = Fault.PORTAL if "web page" in wrong else Fault.CONTENT
-                source.drop(f"other content came: {wrong}", fault)
-                raise SourceError(Verdict(Action.DROP, wrong, fault))
+                fault = Fault.PORTAL if wrong.is_page else Fault.CONTENT
+                raise RequestError(
+                    Verdict(Action.RESOLVE, f"other content came: {wrong.reason}", fault)
+                )
 
-    def _take_failure(
-        self, source: Source, error: TransportError | SourceError, failures: int
-    ) -> None:
+    def _take_failure(self, source: Source, verdict: Verdict, failures: int) -> None:
         if self._stop.is_set():
             return
         around = self._around
         around.retries += 1
         seconds = backoff(failures, self._options)
-        notice = Notice(Kind.RETRY, f"{source.name}: {error}", seconds)
-        if isinstance(error, TransportError):
-            source.note_failure(error.reason)
-            if error.final:
-                source.drop(error.reason, error.fault)
-        elif error.verdict.action is Action.WAIT:
+        text = f"{source.name}: {verdict.reason}"
+        notice = Notice(Kind.RETRY, text, seconds)
+        source.take_failure(verdict)
+        if verdict.action is Action.WAIT:
             seconds = 0.0  # nobody chooses this origin before its time
             wait = max(0.0, source.resumes_at - time.monotonic())
-            notice = Notice(Kind.WAIT, f"{source.name}: {error}", wait)
-        elif error.verdict.action is Action.RESOLVE and failures == 1:
+            notice = Notice(Kind.WAIT, text, wait)
+        elif verdict.action in {Action.RESOLVE, Action.AGAIN} and failures == 1:
             seconds = 0.0
         if source.dropped is not None:
             notice = Notice(Kind.DROPPED, f"{source.name}: {source.dropped.reason}")
@@ -422,7 +419,7 @@ def _discard(stream: Stream, size_bytes: int, buffer: memoryview, stop: threadin
     while size_bytes > 0 and not stop.is_set():
         got = stream.read_into(buffer[: min(size_bytes, len(buffer))])
         if got == 0:
-            raise TransportError("the connection was closed early")
+            raise RequestError(Verdict(Action.RETRY, "the connection was closed early"))
         size_bytes -= got
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from setup_manager._doors import lazy
 
 if TYPE_CHECKING:
-    from setup_manager.gguf.early_check import check_early
+    from setup_manager.gguf.early_check import WrongStart, check_early
     from setup_manager.gguf.header import (
         GgufError,
         Header,
@@ -28,6 +28,7 @@ __all__ = [
     "NeedMoreBytes",
     "Tensor",
     "TensorType",
+    "WrongStart",
     "check_early",
     "read_header",
     "tensor_type",
@@ -36,7 +37,7 @@ __all__ = [
 if not TYPE_CHECKING:
     __getattr__ = lazy(
         __name__,
-        early_check="check_early",
+        early_check="WrongStart check_early",
         header="GgufError Header LongArray NeedMoreBytes Tensor read_header",
         tensor_types="Kernels TensorType tensor_type",
     )

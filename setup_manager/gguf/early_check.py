@@ -7,6 +7,8 @@ here before it spends gigabytes.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from setup_manager.gguf.header import (
     MAGIC,
     GgufError,
@@ -25,29 +27,43 @@ _SIGNATURES = (
     (b"\x7fELF", "a program"),
     (b"MZ", "a program"),
 )
+_PAGE = (b"<!doctype html", b"<html", b"<head", b"<script")
 _SAFETENSORS_BRACE_AT = 8
 
 
-def check_early(first_bytes: bytes) -> str | None:
+@dataclass(frozen=True, slots=True)
+class WrongStart:
+    """Why something cannot be the file.
+
+    Attributes:
+        reason: The end of a sentence that begins with "it is" or "it begins".
+        is_page: Whether it is a web page: a login page or a proxy's, and no file of anybody's.
+    """
+
+    reason: str
+    is_page: bool = False
+
+
+def check_early(first_bytes: bytes) -> WrongStart | None:
     """Say why a file that begins like this is no GGUF, or None if it may be one.
 
     Args:
         first_bytes: The beginning; a few hundred bytes are enough for a clear word. An empty
             value stands for an empty file.
-
-    Returns:
-        The end of a sentence that begins with "it is" or "it begins", or None.
     """
     if not first_bytes:
-        return "it is empty"
+        return WrongStart("it is empty")
     if first_bytes[: len(MAGIC)] != MAGIC[: len(first_bytes)]:
-        return _what_it_is(first_bytes)
+        if _text(first_bytes).startswith(_PAGE):
+            reason = "it is a web page, as a login page or a proxy sends it"
+            return WrongStart(reason, is_page=True)
+        return WrongStart(_what_it_is(first_bytes))
     try:
         read_header(first_bytes, HeaderLimits())
     except NeedMoreBytes:
         return None
     except GgufError as problem:
-        return str(problem)
+        return WrongStart(str(problem))
     return None
 
 
@@ -57,9 +73,7 @@ def _what_it_is(first_bytes: bytes) -> str:
             return f"it is {name}"
     if not any(first_bytes):
         return f"it begins with {len(first_bytes)} zero bytes"
-    text = first_bytes.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
-    if text.startswith((b"<!doctype html", b"<html", b"<head", b"<script")):
-        return "it is a web page, as a login page or a proxy sends it"
+    text = _text(first_bytes)
     if text.startswith(b"<?xml"):
         return "it is an XML document, as stores send it with an error"
     if text.startswith((b"{", b"[")):
@@ -67,3 +81,7 @@ def _what_it_is(first_bytes: bytes) -> str:
     if first_bytes[_SAFETENSORS_BRACE_AT : _SAFETENSORS_BRACE_AT + 2] == b'{"':
         return "it is a safetensors file"
     return f"it begins with {first_bytes[:8]!r} where a GGUF file begins with {MAGIC!r}"
+
+
+def _text(first_bytes: bytes) -> bytes:
+    return first_bytes.removeprefix(b"\xef\xbb\xbf").lstrip().lower()

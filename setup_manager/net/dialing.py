@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import selectors
 import socket
+import threading
 import time
 from contextlib import suppress
 from itertools import chain, zip_longest
@@ -42,9 +43,8 @@ def dial(host: str, port: int, seconds: float, head_start_seconds: float) -> soc
         TimeoutError: If none answered in time.
         OSError: If all refused; the last refusal.
     """
-    found = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)
-    waiting = interleaved([(family, address) for family, _, _, _, address in found])
     deadline = time.monotonic() + seconds
+    waiting = interleaved(_look_up(host.strip("[]"), port, seconds))
     failure: OSError = TimeoutError("no address answered in time")
     with selectors.DefaultSelector() as selector:
         try:
@@ -64,6 +64,28 @@ def dial(host: str, port: int, seconds: float, head_start_seconds: float) -> soc
             for key in list(selector.get_map().values()):
                 selector.unregister(key.fileobj)
                 key.data.close()
+
+
+def _look_up(host: str, port: int, seconds: float) -> list[Address]:
+    """Ask for a name's addresses; a name server that does not answer is left behind."""
+    found: list[Address] = []
+    failures: list[Exception] = []
+
+    def ask() -> None:
+        try:
+            answers = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            found.extend((family, address) for family, _, _, _, address in answers)
+        except (OSError, UnicodeError) as error:
+            failures.append(error)
+
+    asking = threading.Thread(target=ask, name="name-lookup", daemon=True)
+    asking.start()
+    asking.join(seconds)
+    if failures:
+        raise failures[0]
+    if asking.is_alive():
+        raise socket.gaierror(socket.EAI_AGAIN, "no name server answered in time")
+    return found
 
 
 def _begin(selector: selectors.BaseSelector, address: Address) -> OSError | None:

@@ -1,41 +1,27 @@
-"""HTTP to a runtime on this machine or its network: the one user of requests in this package.
+"""HTTP to a runtime on this machine or its network, by the one transport.
 
-Proxies and netrc are never consulted: a local server must not be looked for at a proxy. Answers are
-bounded in size, since a port may be held by anything.
+Proxies are never consulted: a local server must not be looked for at a proxy. Answers are bounded
+in size, since a port may be held by anything.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Self
+from typing import IO, Any, Self
 
-if TYPE_CHECKING:
-    import requests
+from setup_manager.net.faults import BadAnswerError
+from setup_manager.net.options import NetworkOptions
+from setup_manager.net.transport import HttpStream, HttpTransport, Upload
 
 Json = Any
 
 MAX_ANSWER_BYTES = 16 * 1024**2
+_BLOCK_BYTES = 64 * 1024
 _UPLOAD_BLOCK_BYTES = 1024**2
-
-
-class NoAnswerError(Exception):
-    """Nothing answers there, or the connection broke."""
-
-
-class BadAnswerError(Exception):
-    """Something answered, but not what was asked for.
-
-    Attributes:
-        status: HTTP status, 200 if the body was wrong.
-        detail: What it said, shortened.
-    """
-
-    def __init__(self, status: int, detail: str) -> None:
-        super().__init__(f"HTTP {status}: {detail}")
-        self.status = status
-        self.detail = detail
+_UPLOAD_SECONDS = 600.0
 
 
 class LocalClient:
@@ -46,46 +32,45 @@ class LocalClient:
     """
 
     def __init__(self, endpoint: str, *, timeout_seconds: float = 10.0) -> None:
-        import requests
-
         self.endpoint = endpoint.rstrip("/")
         self._timeout_seconds = timeout_seconds
-        self._session = requests.Session()
-        self._session.trust_env = False
-        self._failures = requests.RequestException
+        connect_seconds = min(timeout_seconds, 10.0)
+        self._transport = HttpTransport(NetworkOptions(connect_seconds=connect_seconds))
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._session.close()
+        self._transport.close()
 
     def status(self, path: str, *, method: str = "GET") -> int:
         """Return the HTTP status of a request, the body unread.
 
         Raises:
-            NoAnswerError: If nothing answers.
+            RequestError: If nothing answers.
         """
-        with self._open(method, path) as response:
-            return response.status_code
+        with self._open(method, path) as stream:
+            return stream.status
 
     def get(self, path: str) -> Json:
         """Fetch a JSON document.
 
         Raises:
-            NoAnswerError: If nothing answers.
+            RequestError: If nothing answers, or the connection breaks.
             BadAnswerError: If the answer is an error or no JSON.
         """
-        return self._json("GET", path)
+        with self._open("GET", path) as stream:
+            return _document(_accept(stream))
 
     def post(self, path: str, body: Json, *, timeout_seconds: float | None = None) -> Json:
         """Send a JSON document and return the answer; raises as `get`."""
-        return self._json("POST", path, json=body, timeout=timeout_seconds)
+        with self._open("POST", path, _encoded(body), timeout_seconds) as stream:
+            return _document(_accept(stream))
 
     def send(self, method: str, path: str, body: Json) -> None:
         """Send a JSON document where success has no answer; raises as `get`."""
-        with self._open(method, path, json=body) as response:
-            _accept(response)
+        with self._open(method, path, _encoded(body)) as stream:
+            _accept(stream)
 
     def stream(
         self, path: str, body: Json, *, timeout_seconds: float | None = None
@@ -93,20 +78,13 @@ class LocalClient:
         """Send a JSON document and yield the documents of the answer as they come.
 
         Reads server-sent events (``data: {…}``) and JSON lines alike; ends at ``data: [DONE]``.
-
-        Raises:
-            NoAnswerError: If nothing answers or the stream breaks.
-            BadAnswerError: If the answer is an error or a line of it is no JSON.
+        Raises as `get`.
         """
-        with self._open("POST", path, json=body, timeout=timeout_seconds) as response:
-            whole = _accept(response)
-            if not _streams(response):
-                yield _document(whole)
-                return
-            try:
-                yield from _documents(response)
-            except self._failures as error:
-                raise NoAnswerError(_reason(error)) from error
+        with self._open("POST", path, _encoded(body), timeout_seconds) as stream:
+            if stream.status == 200 and _flows(stream):
+                yield from _documents(stream)
+            else:
+                yield _document(_accept(stream))
 
     def upload(self, path: str, file: Path, observer: Callable[[int], None]) -> None:
         """POST the bytes of a file.
@@ -117,76 +95,71 @@ class LocalClient:
             observer: Told the bytes sent so far.
 
         Raises:
-            NoAnswerError: If the connection breaks.
+            RequestError: If the connection breaks.
             BadAnswerError: If the server refuses.
             OSError: If the file cannot be read.
         """
         with file.open("rb") as source:
             body = _CountedFile(source, file.stat().st_size, observer)
-            with self._open("POST", path, data=body, timeout=600.0) as response:
-                _accept(response)
+            with self._open("POST", path, body, _UPLOAD_SECONDS) as stream:
+                _accept(stream)
 
-    def _json(self, method: str, path: str, **arguments: Json) -> Json:
-        with self._open(method, path, **arguments) as response:
-            return _document(_accept(response))
-
+    @contextmanager
     def _open(
-        self, method: str, path: str, *, timeout: float | None = None, **arguments: Json
-    ) -> requests.Response:
-        limit = timeout or self._timeout_seconds
+        self,
+        method: str,
+        path: str,
+        body: bytes | Upload | None = None,
+        timeout_seconds: float | None = None,
+    ) -> Iterator[HttpStream]:
+        stream = self._transport.request(
+            method,
+            self.endpoint + path,
+            {"Content-Type": "application/json"} if isinstance(body, bytes) else {},
+            body=body,
+            stall_seconds=timeout_seconds or self._timeout_seconds,
+        )
         try:
-            return self._session.request(
-                method,
-                self.endpoint + path,
-                stream=True,
-                timeout=(min(limit, 10.0), limit),
-                allow_redirects=False,
-                **arguments,
-            )
-        except (self._failures, UnicodeError) as error:
-            raise NoAnswerError(_reason(error)) from error
+            yield stream
+        finally:
+            stream.close()
 
 
-def _accept(response: requests.Response) -> str:
-    text = _bounded_text(response) if response.status_code != 200 or not _streams(response) else ""
-    if not 200 <= response.status_code < 300:
-        raise BadAnswerError(response.status_code, _error_text(text))
+def _encoded(body: Json) -> bytes:
+    return json.dumps(body).encode()
+
+
+def _accept(stream: HttpStream) -> str:
+    body = bytearray()
+    while block := stream.read_some(_BLOCK_BYTES):
+        body += block
+        if len(body) > MAX_ANSWER_BYTES:
+            raise BadAnswerError(stream.status, "the answer has no end")
+    text = body.decode("utf-8", "replace")
+    if not 200 <= stream.status < 300:
+        raise BadAnswerError(stream.status, _error_text(text))
     return text
 
 
-def _streams(response: requests.Response) -> bool:
-    kind = str(response.headers.get("Content-Type", ""))
+def _flows(stream: HttpStream) -> bool:
+    kind = stream.headers.get("content-type", "")
     return kind.startswith(("text/event-stream", "application/x-ndjson"))
 
 
-def _bounded_text(response: requests.Response) -> str:
-    import requests
-
-    body = bytearray()
-    try:
-        for block in response.iter_content(64 * 1024):
-            body += block
-            if len(body) > MAX_ANSWER_BYTES:
-                raise BadAnswerError(response.status_code, "the answer has no end")
-    except requests.RequestException as error:
-        raise NoAnswerError(_reason(error)) from error
-    return body.decode("utf-8", "replace")
-
-
-def _lines(response: requests.Response) -> Iterator[str]:
+def _lines(stream: HttpStream) -> Iterator[str]:
     pending = b""
-    for block in response.iter_content(None):
+    while block := stream.read_some(_BLOCK_BYTES):
         pending += block
         *complete, pending = pending.split(b"\n")
         if len(pending) > MAX_ANSWER_BYTES:
-            raise BadAnswerError(response.status_code, "a line of the answer has no end")
+            raise BadAnswerError(stream.status, "a line of the answer has no end")
         for line in complete:
             yield line.decode("utf-8", "replace").strip()
     yield pending.decode("utf-8", "replace").strip()
 
 
-def _documents(response: requests.Response) -> Iterator[Json]:
-    for line in _lines(response):
+def _documents(stream: HttpStream) -> Iterator[Json]:
+    for line in _lines(stream):
         text = line.removeprefix("data:").strip()
         if text == "[DONE]":
             return
@@ -208,10 +181,6 @@ def _error_text(text: str) -> str:
     except (ValueError, KeyError, TypeError, RecursionError):
         return text[:300].strip() or "no explanation"
     return str(error.get("message", error) if isinstance(error, dict) else error)[:1000]
-
-
-def _reason(error: Exception) -> str:
-    return str(error).replace("\n", " ")[:300] or type(error).__name__
 
 
 class _CountedFile:

@@ -13,9 +13,11 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from typing import Any, Protocol
+from http.client import HTTPResponse
+from typing import Any, Protocol, Self, TypeVar
+from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -24,28 +26,12 @@ from urllib3 import connection as urllib3_connection
 from urllib3 import connectionpool, exceptions, poolmanager
 
 from setup_manager.net.dialing import dial
-from setup_manager.net.options import NetworkOptions
-from setup_manager.net.protocol import Fault
-from setup_manager.net.proxies import proxy_for
+from setup_manager.net.faults import Action, Fault, RequestError, Verdict
+from setup_manager.net.options import NetworkOptions, Proxy
 
+_E = TypeVar("_E", bound=BaseException)
 READ_SECONDS = 0.1
 """A read ends about this fast, so that progress shows and limits stay smooth."""
-
-
-class TransportError(Exception):
-    """A request that got no answer, or an answer that broke off.
-
-    Attributes:
-        reason: What happened; safe to show.
-        fault: What it means when it stays so.
-        final: Whether trying again is pointless.
-    """
-
-    def __init__(self, reason: str, fault: Fault = Fault.NETWORK, *, final: bool = False) -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.fault = fault
-        self.final = final
 
 
 class Stream(Protocol):
@@ -58,7 +44,7 @@ class Stream(Protocol):
         """Read at most `len(view)` bytes; 0 at the end.
 
         Raises:
-            TransportError: If the connection broke or fell silent.
+            RequestError: If the connection broke or fell silent.
         """
         ...
 
@@ -72,13 +58,21 @@ class Stream(Protocol):
 
 
 class Transport(Protocol):
-    """The port that the engine reaches the network through."""
+    """The port that everything reaches the network through; a context manager that closes it."""
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        ...
+
+    def __exit__(self, *_: object) -> None:
+        """Close all idle connections."""
+        ...
 
     def request(self, method: str, url: str, headers: Mapping[str, str], /) -> Stream:
         """Send one request and return its answer, whatever its status.
 
         Raises:
-            TransportError: If there is no answer.
+            RequestError: If there is no answer.
         """
         ...
 
@@ -97,7 +91,7 @@ class HttpStream:
         }
         self._raw = response.raw
         self._body: Any = getattr(self._raw, "_fp", None) or self._raw
-        self._broken: TransportError | None = None
+        self._broken: RequestError | None = None
         # http.client reads straight into a kept buffer; urllib3's own readinto makes a bytes
         # object first, which costs up to 45 % in page faults. Its buffered reader gives what one
         # recv brought; with a body in chunks only its readinto knows where they end.
@@ -121,7 +115,7 @@ class HttpStream:
                 if not count or time.monotonic() > until:
                     break
         except Exception as error:  # noqa: BLE001  a socket closed by abort() raises anything
-            self._broken = TransportError(_break_reason(error))
+            self._broken = _broken(error)
             if not filled:
                 raise self._broken from None
         return filled
@@ -138,6 +132,23 @@ class HttpStream:
             if body.length == 0:
                 body.readinto(view[:0])  # lets http.client end the answer
         return count
+
+    def read_some(self, limit_bytes: int) -> bytes:
+        """Read what comes next, without waiting for more; nothing at the end.
+
+        Raises:
+            RequestError: If the connection broke or fell silent.
+        """
+        body = self._body
+        try:
+            block = bytes(body.read1(limit_bytes))
+            if body.length == 0:
+                body.readinto(bytearray())  # lets http.client end the answer
+        except Exception as error:  # noqa: BLE001  a socket closed by abort() raises anything
+            raise _broken(error) from None
+        if not block and body.length:
+            raise RequestError(Verdict(Action.RETRY, "the connection was closed early"))
+        return block
 
     def close(self) -> None:
         """Give the connection back if the body was read to its end, else close it."""
@@ -158,6 +169,22 @@ class HttpStream:
                 twin.shutdown(socket.SHUT_RDWR)
 
 
+class Upload(Protocol):
+    """A body that is read while it is sent; its length becomes Content-Length."""
+
+    def __len__(self) -> int:
+        """Return its length in bytes."""
+        ...
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Read it in blocks."""
+        ...
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Read at most so many bytes; nothing at the end."""
+        ...
+
+
 class HttpTransport:
     """Requests over kept connections, with the network options of one run."""
 
@@ -165,41 +192,122 @@ class HttpTransport:
         self._network = network
         self._adapter = _Adapter(network)
 
-    def request(self, method: str, url: str, headers: Mapping[str, str], /) -> Stream:
-        """Send one request and return its answer, whatever its status."""
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def request(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        /,
+        *,
+        body: bytes | Upload | None = None,
+        stall_seconds: float | None = None,
+    ) -> HttpStream:
+        """Send one request and return its answer, whatever its status.
+
+        Args:
+            method: ``"GET"``, …
+            url: An http or https address.
+            headers: Beside those that every request has.
+            body: What to send.
+            stall_seconds: Longest silence, if another than the options say.
+
+        Raises:
+            RequestError: If there is no answer.
+        """
         network = self._network
+        if network.offline:
+            reason = "offline mode is on (HF_HUB_OFFLINE)"
+            raise RequestError(Verdict(Action.DROP, reason, Fault.OFFLINE))
+        if not _is_address(url):
+            raise RequestError(Verdict(Action.DROP, "the address is not valid", Fault.ADDRESS))
+        proxy = network.proxy_for(url)
+        through = proxy.usable_address() if proxy else None
         sent = {"User-Agent": network.user_agent, "Accept-Encoding": "identity", "Accept": "*/*"}
-        proxy = None
         try:
-            prepared = requests.Request(method, url, headers={**sent, **headers}).prepare()
-            proxy = proxy_for(url, network)
+            prepared = requests.Request(
+                method,
+                url,
+                headers={**sent, **headers},
+                data=body,
+            ).prepare()
             response = self._adapter.send(
                 prepared,
                 stream=True,
-                timeout=(network.connect_seconds, network.stall_seconds),
-                proxies={prepared.url.partition(":")[0]: proxy} if proxy and prepared.url else {},
+                timeout=(network.connect_seconds, stall_seconds or network.stall_seconds),
+                proxies={urlsplit(url).scheme.lower(): through} if through else {},
             )
         except (requests.RequestException, exceptions.HTTPError, OSError, ValueError) as error:
-            raise _translated(error, through_proxy=proxy is not None) from None
+            raise self._translated(error, proxy) from None
+        if proxy is not None and response.status_code == 407:
+            response.close()
+            raise proxy.failed("wants a user and a password (407)")
         return HttpStream(response)
 
     def close(self) -> None:
         """Close all idle connections."""
         self._adapter.close()
 
+    def _translated(self, error: BaseException, proxy: Proxy | None) -> RequestError:
+        """Find out what a library's exception means; its words are never looked at."""
+        causes = _causes(error)
+        ours = _first(causes, RequestError)
+        if ours is not None:
+            return ours
+        if _first(causes, ssl.SSLCertVerificationError):
+            return self._untrusted()
+        tunnel = _first(causes, _TunnelRefusedError)
+        if proxy is not None and tunnel is not None:
+            return _refused_tunnel(proxy, tunnel.status)
+        reason = _break_reason(causes)
+        if proxy is not None and _first(causes, *_NOT_CONNECTED):
+            return proxy.failed(f"does not answer: {reason}", action=Action.RETRY)
+        if _first(causes, requests.exceptions.InvalidURL, UnicodeError):
+            return RequestError(Verdict(Action.DROP, "the address is not valid", Fault.ADDRESS))
+        return RequestError(Verdict(Action.RETRY, reason, Fault.UNREACHABLE))
 
-class NoTransport:
-    """The network when the user wants none: opens no socket."""
+    def _untrusted(self) -> RequestError:
+        bundle, variable = self._network.ca_bundle, self._network.variables.get("ca_bundle", "")
+        by = f" by {bundle} ({variable or 'the CA bundle'})" if bundle else ""
+        reason = f"the server's certificate is not trusted{by}"
+        return RequestError(Verdict(Action.DROP, reason, Fault.CERTIFICATE, variable=variable))
 
-    def __init__(self, network: NetworkOptions) -> None:
-        self._network = network
 
-    def request(self, _method: str, _url: str, _headers: Mapping[str, str], /) -> Stream:
-        """Refuse."""
-        raise TransportError("offline mode is on (HF_HUB_OFFLINE)", Fault.OFFLINE, final=True)
+class _TunnelRefusedError(OSError):
+    """A proxy that answered CONNECT, but not with 200."""
 
-    def close(self) -> None:
-        """Nothing is open."""
+    def __init__(self, status: int) -> None:
+        super().__init__(f"CONNECT was answered with {status}")
+        self.status = status
+
+
+_NOT_CONNECTED = (
+    exceptions.NewConnectionError,
+    exceptions.ConnectTimeoutError,
+    exceptions.ProxyError,
+)
+_GATEWAY = frozenset({500, 502, 503, 504})
+
+
+def _refused_tunnel(proxy: Proxy, status: int) -> RequestError:
+    if status == 407:
+        return proxy.failed("wants a user and a password (407)")
+    action = Action.RETRY if status in _GATEWAY else Action.DROP
+    return proxy.failed(f"refuses to connect to the server ({status})", action=action)
+
+
+def _is_address(url: str) -> bool:
+    """Whether a URL is one that can be asked."""
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 def _causes(error: BaseException) -> list[BaseException]:
@@ -214,34 +322,17 @@ def _causes(error: BaseException) -> list[BaseException]:
     return found
 
 
-def _first(causes: list[BaseException], *kinds: type[BaseException]) -> BaseException | None:
+def _first(causes: list[BaseException], *kinds: type[_E]) -> _E | None:
     return next((cause for cause in causes if isinstance(cause, kinds)), None)
 
 
-def _translated(error: BaseException, *, through_proxy: bool = False) -> TransportError:
-    causes = _causes(error)
-    if _first(causes, ssl.SSLCertVerificationError):
-        reason = "the server's certificate is not trusted"
-        return TransportError(reason, Fault.CERTIFICATE, final=True)
-    if _first(causes, requests.exceptions.InvalidSchema, requests.exceptions.InvalidProxyURL):
-        reason = "the proxy's address is of a kind that is not supported"
-        return TransportError(reason, Fault.PROXY, final=True)
-    invalid = _first(causes, requests.exceptions.InvalidURL, requests.exceptions.MissingSchema)
-    if invalid and through_proxy:  # the address itself was parsed before
-        return TransportError("the proxy's address is not valid", Fault.PROXY, final=True)
-    if invalid:
-        return TransportError("the address is not valid", Fault.ADDRESS, final=True)
-    if any("407" in str(cause) for cause in causes if isinstance(cause, OSError)):
-        return TransportError("the proxy wants a user and a password", Fault.PROXY, final=True)
-    return TransportError(_break_reason(error))
+def _broken(error: BaseException) -> RequestError:
+    return RequestError(Verdict(Action.RETRY, _break_reason(_causes(error)), Fault.NETWORK))
 
 
-def _break_reason(error: BaseException) -> str:
-    causes = _causes(error)
+def _break_reason(causes: list[BaseException]) -> str:
     if _first(causes, socket.gaierror, exceptions.NameResolutionError):
         return "the host's name was not found (DNS)"
-    if _first(causes, exceptions.ProxyError):
-        return "the proxy does not answer"
     number = next((c.errno for c in causes if isinstance(c, OSError) and c.errno), None)
     if number == errno.ECONNREFUSED:
         return "the connection was refused"
@@ -261,8 +352,11 @@ class _Dialing:
     host: str
     port: Any
     timeout: Any
+    sock: Any
     _dns_host: str
-    socket_options: Any
+    _tunnel_host: Any
+    _tunnel_port: Any
+    _tunnel_headers: Any
 
     def _new_conn(self) -> socket.socket:
         seconds = self.timeout if isinstance(self.timeout, int | float) else 10.0
@@ -277,6 +371,23 @@ class _Dialing:
         connection.settimeout(seconds)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return connection
+
+    def _tunnel(self) -> None:
+        """Ask a proxy for a tunnel as http.client does, and keep the status of its answer.
+
+        There it is a part of a message only.
+        """
+        host = f"[{self._tunnel_host}]" if ":" in self._tunnel_host else self._tunnel_host
+        lines = [f"CONNECT {host}:{self._tunnel_port} HTTP/1.0"]
+        lines += [f"{name}: {value}" for name, value in self._tunnel_headers.items()]
+        self.sock.sendall("".join(f"{line}\r\n" for line in [*lines, ""]).encode("latin-1"))
+        answer = HTTPResponse(self.sock, method="CONNECT")
+        try:
+            answer.begin()
+        finally:
+            answer.close()
+        if answer.status != 200:
+            raise _TunnelRefusedError(answer.status)
 
 
 class _PlainConnection(_Dialing, urllib3_connection.HTTPConnection):
@@ -351,5 +462,8 @@ def _tls_context(network: NetworkOptions) -> ssl.SSLContext:
             return ssl.create_default_context(capath=str(bundle))
         return ssl.create_default_context(cafile=str(bundle))
     except (OSError, ssl.SSLError) as error:
-        reason = f"the certificates in {bundle} cannot be read"
-        raise TransportError(reason, Fault.CERTIFICATE, final=True) from error
+        variable = network.variables.get("ca_bundle", "")
+        named = f" ({variable})" if variable else ""
+        reason = f"the certificates in {bundle}{named} cannot be read"
+        verdict = Verdict(Action.DROP, reason, Fault.CERTIFICATE, variable=variable)
+        raise RequestError(verdict) from error

@@ -108,7 +108,7 @@ def _header(path: Path) -> tuple[Header | None, str | None]:
             return None, None  # the part with the header has not come yet
         problem = check_early(first)
         if problem is not None:
-            return None, problem
+            return None, problem.reason
         file.seek(0)
         try:
             return read_header(file), None

@@ -13,10 +13,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from setup_manager.app.planning import Planning
-from setup_manager.app.verbs.install import InstallRequest, InstallResult, install
+from setup_manager.app import install
 from setup_manager.errors import SetupError
 from setup_manager.library import Paths, Place
+from setup_manager.net import HubAccess
 from setup_manager.rehearsal.faults import BadLine
 from setup_manager.rehearsal.loopback import LoopbackHub
 from setup_manager.rehearsal.model import (
@@ -26,7 +26,7 @@ from setup_manager.rehearsal.model import (
     model_path,
     rehearsal_catalog,
 )
-from setup_manager.session import HubAccess, Session
+from setup_manager.session import Session
 
 # Shorter than for a real hub, so that the stall of the bad line is noticed while people watch.
 _STALL_SECONDS = 2.0
@@ -38,13 +38,15 @@ class RehearsalResult:
     """How a rehearsal went.
 
     Attributes:
-        install: The installation.
+        install: How far the installation came.
+        error: What stopped it, or None.
         mishaps: What the line did, in order.
         served_bytes: What the hub sent in all.
         file_bytes: Length of the model.
     """
 
-    install: InstallResult
+    install: install.Progress
+    error: SetupError | None
     mishaps: tuple[str, ...]
     served_bytes: int
     file_bytes: int
@@ -73,10 +75,22 @@ def rehearse(session: Session, runtime: str) -> RehearsalResult:
         hub = LoopbackHub({REPOSITORY: {FILE_NAME: model_path()}}, faults=[BadLine()])
         with hub:
             rehearsing = _session_in(folder, session, hub)
-            request = InstallRequest(VARIANT, planning=Planning(context=4096, runtime=runtime))
-            result = install(rehearsing, request)
+            request = install.Request(model=VARIANT, context=4096, runtime=runtime)
+            came, error = _install(rehearsing, request)
             mishaps = tuple(exchange.fault for exchange in hub.requests if exchange.fault)
-            return RehearsalResult(result, mishaps, hub.served_bytes, model_path().stat().st_size)
+            size = model_path().stat().st_size
+            return RehearsalResult(came, error, mishaps, hub.served_bytes, size)
+
+
+def _install(
+    session: Session, request: install.Request
+) -> tuple[install.Progress, SetupError | None]:
+    try:
+        return install.run(session, install.plan(session, request)), None
+    except SetupError as error:
+        if not isinstance(error.partial, install.Progress):
+            raise
+        return error.partial, error
 
 
 @contextmanager
@@ -118,12 +132,18 @@ def _session_in(folder: Path, session: Session, hub: LoopbackHub) -> Session:
         home=session.home,
         hub=HubAccess(hub.endpoint),
         # No proxy stands between a machine and itself.
-        network=replace(session.network, proxies={}, stall_seconds=_STALL_SECONDS, ca_bundle=None),
+        network=replace(
+            session.network,
+            proxies={},
+            ca_bundle=None,
+            variables={},
+            offline=False,
+            stall_seconds=_STALL_SECONDS,
+        ),
         downloading=replace(
             session.downloading,
             chunk_bytes=_CHUNK_BYTES,
             checks_dir=folder / "checks",
-            offline=False,
         ),
         # Nothing of the user's own is looked at.
         recovering=False,

@@ -12,15 +12,22 @@ import os
 import re
 import shutil
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from setup_manager.catalog import Artifact
-from setup_manager.download import DownloadOptions, FileJob, FilePlaces, Observer, Origin, fetch
+from setup_manager.download import (
+    Downloader,
+    DownloadEvent,
+    DownloadOptions,
+    FileJob,
+    FilePlaces,
+)
 from setup_manager.errors import DownloadFailedError, RuntimeMissingError
-from setup_manager.net import HttpTransport, NetworkOptions, Stream, TransportError
+from setup_manager.fs import FileLock
+from setup_manager.net import NetworkOptions, Origin, RequestError, Stream
 from setup_manager.runtimes.base import RuntimeStatus
 from setup_manager.runtimes.llama_cpp import PROGRAM, inspect
 from setup_manager.runtimes.releases import (
@@ -105,6 +112,11 @@ class LlamaBuilds:
         """Where archives lie while they come."""
         return AssetLayout(self.root / ".archives")
 
+    @property
+    def lock(self) -> Path:
+        """What whoever unpacks or removes a build holds."""
+        return self.root.with_name(f"{self.root.name}.lock")
+
     def installed(self) -> tuple[InstalledBuild, ...]:
         """List the builds, the current one first, then the newest."""
         current = self._current()
@@ -130,20 +142,21 @@ class LlamaBuilds:
             UnsafeArchiveError: If an archive is not safe to unpack.
             RuntimeMissingError: If what comes out does not run here or cannot run Gemma 4.
         """
-        unfinished = self.root / f"{_UNFINISHED}{name}-{os.getpid()}"
-        try:
-            for archive in archives:
-                unpack(archive, unfinished)
-            status = _checked(name, unfinished)
-            final = self.root / name
-            if final.exists():
-                _discard(final)
-            unfinished.rename(final)
-        finally:
-            shutil.rmtree(unfinished, ignore_errors=True)
-        self._set_current(name)
-        program = final / Path(status.path).relative_to(unfinished)
-        return InstalledBuild(name, program, current=True), status
+        with FileLock(self.lock):
+            unfinished = self.root / f"{_UNFINISHED}{name}-{os.getpid()}"
+            try:
+                for archive in archives:
+                    unpack(archive, unfinished)
+                status = _checked(name, unfinished)
+                final = self.root / name
+                if final.exists():
+                    _discard(final)
+                unfinished.rename(final)
+            finally:
+                shutil.rmtree(unfinished, ignore_errors=True)
+            self._set_current(name)
+            program = final / Path(status.path).relative_to(unfinished)
+            return InstalledBuild(name, program, current=True), status
 
     def remove(self, name: str) -> bool:
         """Take a build out; the newest other one becomes the current one.
@@ -151,17 +164,18 @@ class LlamaBuilds:
         Returns:
             Whether it was there.
         """
-        if name not in {folder.name for folder in self._folders()}:
-            return False
-        _discard(self.root / name)
-        left = self.installed()
-        if left:
-            self._set_current(left[0].name)
-        else:
-            (self.root / _CURRENT).unlink(missing_ok=True)
-            with contextlib.suppress(OSError):
-                self.root.rmdir()
-        return True
+        with FileLock(self.lock):
+            if name not in {folder.name for folder in self._folders()}:
+                return False
+            _discard(self.root / name)
+            left = self.installed()
+            if left:
+                self._set_current(left[0].name)
+            else:
+                (self.root / _CURRENT).unlink(missing_ok=True)
+                with contextlib.suppress(OSError):
+                    self.root.rmdir()
+            return True
 
     def leftovers(self) -> tuple[Path, ...]:
         """List what an interrupted installation or removal left."""
@@ -196,14 +210,12 @@ def fetch_releases(network: NetworkOptions, url: str = RELEASES_URL) -> tuple[Re
     Raises:
         DownloadFailedError: If it cannot be had.
     """
-    transport = HttpTransport(network)
     try:
-        stream = transport.request("GET", url, {"Accept": "application/vnd.github+json"})
-        text = _text_of(stream)
-    except TransportError as error:
+        with network.connect() as transport:
+            stream = transport.request("GET", url, {"Accept": "application/vnd.github+json"})
+            text = _text_of(stream)
+    except RequestError as error:
         raise _no_list(url, str(error)) from error
-    finally:
-        transport.close()
     if stream.status != 200:
         raise _no_list(url, f"HTTP {stream.status}: {text[:200]}")
     try:
@@ -217,7 +229,7 @@ def install(
     build: Build,
     network: NetworkOptions,
     options: DownloadOptions | None = None,
-    observer: Observer = lambda _event: None,
+    observer: Callable[[DownloadEvent], None] = lambda _event: None,
     cancel: threading.Event | None = None,
 ) -> tuple[InstalledBuild, RuntimeStatus]:
     """Fetch a build through the download engine, with the digests of the release, and add it.
@@ -229,7 +241,9 @@ def install(
     """
     layout = builds.archives
     jobs = [_job(build.tag, asset) for asset in build.assets]
-    fetch(jobs, layout, options, observer, network, cancel)
+    Downloader(
+        layout, options or DownloadOptions(), observer, network, cancel or threading.Event()
+    ).fetch(jobs)
     paths = [layout.places(job.artifact).content for job in jobs]
     added = builds.add(build.name, paths)
     shutil.rmtree(layout.root, ignore_errors=True)

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import IO, Self
 
 from setup_manager.errors import RuntimeMissingError, SetupError, SmokeFailedError
-from setup_manager.net import BadAnswerError, LocalClient, NoAnswerError
+from setup_manager.net import LocalClient, RequestError
 from setup_manager.runtimes import tether
 from setup_manager.runtimes.base import Launch
 from setup_manager.units import format_memory
@@ -321,7 +321,7 @@ class ServerProcess:
             if self.client.status("/health") != 200 or self.returncode is not None:
                 return False
             known = self.client.get("/v1/models")
-        except (NoAnswerError, BadAnswerError):
+        except RequestError:
             return False
         if not _names(known, self.alias):
             raise _PortTakenError

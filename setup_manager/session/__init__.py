@@ -11,19 +11,17 @@ from setup_manager._doors import lazy
 if TYPE_CHECKING:
     from setup_manager.session.events import Observer, Silence, StageEvent, StageStatus
     from setup_manager.session.opening import open_session
-    from setup_manager.session.session import HubAccess, Session
-    from setup_manager.session.subject import Companions, Subject, Wanted, unknown_architecture
+    from setup_manager.session.session import Session
+    from setup_manager.session.subject import Companions, Subject, unknown_architecture
 
 __all__ = [
     "Companions",
-    "HubAccess",
     "Observer",
     "Session",
     "Silence",
     "StageEvent",
     "StageStatus",
     "Subject",
-    "Wanted",
     "open_session",
     "unknown_architecture",
 ]
@@ -33,6 +31,6 @@ if not TYPE_CHECKING:
         __name__,
         events="Observer Silence StageEvent StageStatus",
         opening="open_session",
-        session="HubAccess Session",
-        subject="Companions Subject Wanted unknown_architecture",
+        session="Session",
+        subject="Companions Subject unknown_architecture",
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from setup_manager.download import DownloadEvent
 from setup_manager.smoke import SmokeEvent
@@ -27,16 +27,19 @@ class StageEvent:
         stage: ``"check"``, ``"recommend"``, ``"plan"``, ``"download"``, ``"register"``,
             ``"smoke"``.
         status: How far it is.
-        detail: One line for people.
         seconds: How long it took, once it ended.
+        result: What came of it: what the verb of that name gives; None without.
+        problem: What it failed of, ``""`` if it did not fail.
     """
 
     stage: str
     status: StageStatus
-    detail: str = ""
     seconds: float = 0.0
+    result: object = None
+    problem: str = ""
 
 
+@runtime_checkable
 class Observer(Protocol):
     """Somebody who is told how the work goes; must return quickly and never raise."""
 

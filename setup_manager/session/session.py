@@ -7,42 +7,22 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from setup_manager.catalog import Catalog, load_catalog
-from setup_manager.library import Inventory, Measurements, Paths
+from setup_manager.library import History, Inventory, Measurements, Paths
 from setup_manager.runtimes.presets import Presets
 from setup_manager.runtimes.releases import RELEASES_URL
 from setup_manager.session.events import Observer, Silence
 
 if TYPE_CHECKING:
-    from setup_manager.download import DownloadOptions, Origin
+    from setup_manager.download import Downloader, DownloadOptions
     from setup_manager.library import HubCacheLayout, PlainFolderLayout
     from setup_manager.machine import Machine
-    from setup_manager.net import HubMetadata, NetworkOptions
+    from setup_manager.net import Hub, HubAccess, NetworkOptions, Origin
     from setup_manager.runtimes.llama_builds import LlamaBuilds
-
-DEFAULT_ENDPOINT = "https://huggingface.co"
-
-
-@dataclass(frozen=True, slots=True)
-class HubAccess:
-    """How the hub is reached.
-
-    Attributes:
-        endpoint: Base URL.
-        token: Bearer token for that endpoint alone, or None.
-        mirrors: Base URLs of others that have the same files.
-        offline: Whether no socket may be opened.
-    """
-
-    endpoint: str = DEFAULT_ENDPOINT
-    token: str | None = field(default=None, repr=False)
-    mirrors: tuple[str, ...] = ()
-    offline: bool = False
 
 
 class Session:
@@ -58,6 +38,7 @@ class Session:
         catalog_path: Another catalogue than the package's.
         private_words: Names of the user and the machine, masked in what is shared.
         releases_url: Where the releases of llama.cpp are listed.
+        program: How this program is called, for commands that are shown to be typed.
         recovering: Whether downloads look for what other tools left.
         observer: Who is told how the work goes.
         cancel: Set when the work is to stop.
@@ -76,6 +57,7 @@ class Session:
         recovering: bool = True,
         private_words: tuple[str, ...] = (),
         releases_url: str = RELEASES_URL,
+        program: str = "gemma-setup",
         observer: Observer | None = None,
         cancel: threading.Event | None = None,
     ) -> None:
@@ -88,6 +70,7 @@ class Session:
         self.recovering = recovering
         self.private_words = private_words
         self.releases_url = releases_url
+        self.program = program
         self.observer: Observer = observer or Silence()
         self.cancel = cancel or threading.Event()
         self._catalog_path = catalog_path
@@ -105,6 +88,11 @@ class Session:
     def inventory(self) -> Inventory:
         """What this tool put where."""
         return Inventory(self.paths.state.path / "inventory")
+
+    @property
+    def history(self) -> History:
+        """What is remembered of earlier downloads and tests, for the report."""
+        return History(self.paths.state.path / "history")
 
     @cached_property
     def measurements(self) -> Measurements:
@@ -145,24 +133,24 @@ class Session:
             return PlainFolderLayout(self.paths.models.path)
         return HubCacheLayout(self.paths.hub_cache.path)
 
+    @property
+    def downloader(self) -> Downloader:
+        """What brings files into the models folder, telling the observer of the moment."""
+        from setup_manager.download import Downloader
+
+        return Downloader(
+            self.layout, self.downloading, self.observer.download, self.network, self.cancel
+        )
+
     @cached_property
-    def metadata(self) -> HubMetadata:
-        """What the hub says of its repositories."""
-        from setup_manager.net import HubMetadata
+    def metadata(self) -> Hub:
+        """The hub, to be asked about its repositories."""
+        from setup_manager.net import Hub
 
         known = tuple(dict.fromkeys(file.repository for file in self.catalog.files))
-        return HubMetadata(
-            self.hub.endpoint,
-            self.hub.token,
-            offline=self.hub.offline,
-            ca_bundle=self.network.ca_bundle,
-            known_repositories=known,
-        )
+        return Hub(self.hub, self.network, known_repositories=known)
 
     @property
     def origins(self) -> tuple[Origin, ...]:
-        """The hub, then its mirrors; only the hub gets the token."""
-        from setup_manager.download import Origin
-
-        mirrors = (Origin(mirror) for mirror in self.hub.mirrors)
-        return (Origin(self.hub.endpoint, self.hub.token), *mirrors)
+        """The hub, then its mirrors."""
+        return self.hub.origins

@@ -49,36 +49,30 @@ class Companions:
     with_drafter: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """Which files of a model are wanted.
-
-    Attributes:
-        latest: Ask the hub for the newest upload instead of the pinned one.
-        projector: Also the projector.
-        drafter: Also the drafter.
-    """
-
-    latest: bool = False
-    projector: bool = False
-    drafter: bool = False
-
-
 class Subject:
     """A model that a command is about.
 
     Args:
         session: What to work with.
         text: The MODEL argument.
-        wanted: Which files.
+        wanted: Which files beside the weights.
+        latest: Ask the hub for the newest upload instead of the pinned one.
 
     Raises:
         UsageError: If it is no model, or no such variant or quantization.
     """
 
-    def __init__(self, session: Session, text: str, wanted: Wanted | None = None) -> None:
+    def __init__(
+        self,
+        session: Session,
+        text: str,
+        wanted: Companions | None = None,
+        *,
+        latest: bool = False,
+    ) -> None:
         self._session = session
-        self._wanted = wanted or Wanted()
+        self._wanted = wanted or Companions()
+        self._latest = latest
         self._reference = parse_model(text, session.catalog.variants)
         self._selection = self._select()
 
@@ -201,7 +195,7 @@ class Subject:
             UsageError: If there is no such file.
         """
         if self._from_catalog and self._selection is not None:
-            if self._selection.pinned and not self._wanted.latest:
+            if self._selection.pinned and not self._latest:
                 return self._selection.model()
             return self._live_selection(self._selection)
         return self._live_repository()
@@ -213,7 +207,7 @@ class Subject:
             self._from_catalog
             and self._selection is not None
             and self._selection.pinned
-            and not self._wanted.latest
+            and not self._latest
         )
 
     @property
@@ -226,8 +220,8 @@ class Subject:
             return select_files(
                 catalog,
                 self._reference,
-                with_projector=self._wanted.projector,
-                with_drafter=self._wanted.drafter,
+                with_projector=self._wanted.with_projector,
+                with_drafter=self._wanted.with_drafter,
             )
         file = _catalog_file(catalog, self._reference)
         return Selection(catalog.variants[file.variant], file) if file else None
@@ -252,7 +246,7 @@ class Subject:
         )
 
     def _newest(self, file: CatalogFile) -> Model:
-        return self._resolve(FileReference(file.repository, file.path, "main"), Wanted())
+        return self._resolve(FileReference(file.repository, file.path, "main"), Companions())
 
     def _live_repository(self) -> Model:
         if isinstance(self._reference, VariantReference):
@@ -260,14 +254,9 @@ class Subject:
         model = self._resolve(self._reference, self._wanted)
         return replace(model, variant=self._selection.variant.key) if self._selection else model
 
-    def _resolve(self, reference: RepositoryReference | FileReference, wanted: Wanted) -> Model:
-        from setup_manager.net import resolve_repository_model
-
-        return resolve_repository_model(
-            reference,
-            self._session.metadata,
-            with_projector=wanted.projector,
-            with_drafter=wanted.drafter,
+    def _resolve(self, reference: RepositoryReference | FileReference, wanted: Companions) -> Model:
+        return self._session.metadata.model(
+            reference, with_projector=wanted.with_projector, with_drafter=wanted.with_drafter
         )
 
 

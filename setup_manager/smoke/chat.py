@@ -123,7 +123,7 @@ def ask_server(
         timeout_seconds: Longest silence.
 
     Raises:
-        NoAnswerError: If the connection breaks.
+        RequestError: If the connection breaks.
         BadAnswerError: If what comes is no completion.
     """
     body = {

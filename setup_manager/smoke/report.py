@@ -82,7 +82,7 @@ class SmokeReport:
     series: tuple[float, ...] = ()
     drafter: Completion | None = None
 
-    def to_document(self) -> dict[str, Any]:
+    def document(self) -> dict[str, Any]:
         """Return the contract's JSON object."""
         answer = self.completion
         return {

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Protocol, TypeVar
 
 from setup_manager.errors import RuntimeMissingError, SetupError, SmokeFailedError
-from setup_manager.net import BadAnswerError, LocalClient, NoAnswerError
+from setup_manager.net import BadAnswerError, LocalClient, RequestError
 from setup_manager.runtimes.server import ServerProcess, StoppedError, last_lines
 from setup_manager.smoke.chat import Completion, Question, ask_ollama, ask_server
 from setup_manager.smoke.guard import Guard
@@ -61,10 +61,10 @@ class ServerSubject:
         limit = question.budget_seconds + 30
         try:
             answer = ask_server(server.client, server.alias, question, timeout_seconds=limit)
-        except NoAnswerError as error:
-            raise self._failure(str(error)) from error
         except BadAnswerError as error:
             raise _rubbish(str(error), server.last_words) from error
+        except RequestError as error:
+            raise self._failure(str(error)) from error
         if self._guard.reason is not None:
             raise self._failure("")
         return answer
@@ -121,7 +121,7 @@ class OllamaSubject:
         body = {"model": self._registered, "keep_alive": 0, "stream": False}
         try:
             self._client.post("/api/generate", body, timeout_seconds=30.0)
-        except (NoAnswerError, BadAnswerError):
+        except RequestError:
             return
 
     def ask(self, question: Question) -> Completion:
@@ -144,13 +144,13 @@ class OllamaSubject:
         try:
             models = self._client.get("/api/ps")["models"]
             return next(int(model[name]) for model in models if model["name"] == self._registered)
-        except (NoAnswerError, BadAnswerError, KeyError, TypeError, ValueError, StopIteration):
+        except (RequestError, KeyError, TypeError, ValueError, StopIteration):
             return 0
 
     def _try(self, action: Callable[[], _T]) -> _T:
         try:
             result = action()
-        except (NoAnswerError, BadAnswerError) as error:
+        except RequestError as error:
             if self._guard.reason is not None:
                 raise _ended(self._guard.reason) from error
             raise _ollama_failure(error) from error

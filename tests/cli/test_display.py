@@ -138,7 +138,7 @@ def test_trouble_is_told_once_and_says_that_nothing_is_lost() -> None:
     display = PlainDisplay(plain_terminal(paper), clock=lambda: 0.0)
     for _ in range(3):
         display.download(event(Kind.RETRY, message="hub: the connection broke"))
-    assert paper.text == "  hub: the connection broke; going on from 3.1 GB\n"
+    assert paper.text == "  hub: the connection broke; resuming at 3.1 GB\n"
 
 
 def test_without_a_terminal_trouble_keeps_to_the_ten_seconds_too() -> None:
@@ -218,7 +218,7 @@ def test_memory_and_heat_are_shown_while_the_model_speaks() -> None:
     now[0] = 2.0
     display.reading(Reading(2.0, 3 << 30, 8 << 30, celsius=61.0), None)
     assert "asking a question · 2.0 s · 3.0 GiB free, 61 °C" in paper.text
-    display.stage(StageEvent("smoke", StageStatus.DONE, "done"))
+    display.stage(StageEvent("smoke", StageStatus.DONE))
     before = paper.text
     now[0] = 4.0
     display.reading(Reading(4.0, 3 << 30, 8 << 30), None)
@@ -267,8 +267,8 @@ def test_no_colour_vanishes_on_white_or_on_black() -> None:
 
 def test_a_stage_line_drops_its_time_rather_than_wrap() -> None:
     terminal = plain_terminal(Paper())
-    short = StageEvent("smoke", StageStatus.DONE, "ok", 3.0)
-    long = StageEvent("smoke", StageStatus.DONE, "x" * 66, 3.0)
+    short = StageEvent("smoke", StageStatus.FAILED, 3.0, problem="no")
+    long = StageEvent("smoke", StageStatus.FAILED, 3.0, problem="x" * 66)
     assert stage_line(terminal, short).endswith("(3.0 s)")
     assert not stage_line(terminal, long).endswith("s)")
 

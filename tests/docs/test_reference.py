@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 import pytest
 
-from scripts.build_reference import PAGES, REFERENCE, command_line, error_rows, main, root_context
+from scripts.build_reference import PAGES, REFERENCE, command_line, main, root_context
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -29,16 +29,6 @@ def test_every_command_and_option_is_there() -> None:
             if option not in page
         ]
         assert missing == []
-
-
-def test_errors_are_found_in_calls_and_in_tables_with_their_hints() -> None:
-    rows = {row.code: row for row in error_rows()}
-    assert rows["needs-yes"].exit_code == 2
-    assert any("--dry-run" in hint for hint in rows["needs-yes"].hints)
-    assert rows["login-page"].exit_code == 12  # stands in a table of faults
-    assert rows["disk-quota"].exit_code == 10  # its hint is a variable
-    assert len(rows["disk-quota"].hints) == 1
-    assert {"no-projector", "no-drafter"} <= set(rows)
 
 
 def test_the_script_writes_the_same_into_any_folder(

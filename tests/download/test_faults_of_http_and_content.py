@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import ssl
+import struct
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -41,6 +42,8 @@ ENDS_RIGHT: dict[str, Make] = {
     "206 from before once": lambda: [f.nth(3, f.range_moved(-5000))],
     "206 with another total once": lambda: [f.nth(3, f.wrong_total(5))],
     "206 without Content-Range once": lambda: [f.nth(3, f.with_header("Content-Range", None))],
+    "206 without Content-Range for ever": lambda: [f.always(f.with_header("Content-Range", None))],
+    "a web page from the CDN once": lambda: [f.nth(3, f.html_page())],
     "416 once": lambda: [f.nth(3, f.status(416))],
     "another file once, with its own tag and length": lambda: [
         f.nth(3, f.other_content(HeldContent(LONGER)))
@@ -269,6 +272,39 @@ def test_a_login_page_of_the_right_length_is_refused_in_the_first_chunk(
     assert rig.hub.served_bytes <= 2 * CHUNK
 
 
+GGUF = b"GGUF" + struct.pack("<IQQ", 3, 0, 0) + DATA
+
+
+def claims_the_range(request: Request, answer: Answer) -> Answer:
+    """Bytes of something else, under the right length, range and tag."""
+    page = HeldContent(b"<!DOCTYPE html><html>".ljust(answer.content.size_bytes))
+    return replace(answer, content=page, fault="other bytes")
+
+
+def starts(request: Request) -> bool:
+    return (
+        f.content_requests(request)
+        and request.span(len(GGUF)) is not None
+        and (request.headers.get("range", "").startswith("bytes=0-"))
+    )
+
+
+def test_other_bytes_at_the_beginning_are_fetched_again_once(make_rig: MakeRig) -> None:
+    rig = make_rig([f.first(1, claims_the_range, starts)], path="model.gguf", data=GGUF)
+    rig.fetch()
+    rig.assert_right(GGUF)
+    assert any("web page" in event.message for event in rig.told(Kind.RETRY))
+
+
+def test_other_bytes_are_fetched_again_from_another_origin(make_rig: MakeRig) -> None:
+    rig = make_rig([f.always(claims_the_range, starts)], path="model.gguf", data=GGUF)
+    with LoopbackHub({REPOSITORY: {"model.gguf": GGUF}}) as mirror:
+        rig.mirrors = (mirror.endpoint,)
+        rig.fetch()
+    rig.assert_right(GGUF)
+    assert sum(starts(e.request) for e in rig.content_requests()) <= 1
+
+
 @pytest.mark.parametrize("size", [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 3 * CHUNK])
 def test_files_of_any_small_size(size: int, make_rig: MakeRig) -> None:
     rig = make_rig(data=DATA[:size])
@@ -284,7 +320,7 @@ def test_a_gated_repository_names_the_page_to_accept_at(make_rig: MakeRig) -> No
     rig = make_rig(hub_options={"access": {REPOSITORY: Access.GATED}})
     with pytest.raises(AccessDeniedError) as caught:
         rig.fetch()
-    assert f"https://huggingface.co/{REPOSITORY}" in caught.value.hint
+    assert f"{rig.hub.endpoint}/{REPOSITORY}" in caught.value.hint
 
 
 def test_a_private_repository_is_denied_without_a_token_and_given_with_one(
@@ -306,7 +342,7 @@ def test_a_private_repository_is_denied_without_a_token_and_given_with_one(
     ("code", "kind"),
     [
         ("RepoNotFound", AccessDeniedError),
-        ("RevisionNotFound", DownloadFailedError),
+        ("RevisionNotFound", AccessDeniedError),
         ("EntryNotFound", DownloadFailedError),
     ],
 )

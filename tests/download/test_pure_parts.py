@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import zlib
+from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -21,6 +23,7 @@ from setup_manager.download.chunks import (
     split_on_grid,
 )
 from setup_manager.download.events import Meter
+from setup_manager.download.job import DownloadOptions, FileJob, FilePlaces
 from setup_manager.download.journal import (
     Header,
     header_line,
@@ -30,22 +33,8 @@ from setup_manager.download.journal import (
     usable,
 )
 from setup_manager.download.pace import ConnectionCount, RateLimit, memory_pressure
-from setup_manager.download.plan import DiskState, check_space, plan_download
+from setup_manager.download.plan import DiskState, DownloadPlan, Room, plan_file
 from setup_manager.errors import InsufficientDiskError
-from setup_manager.net.dialing import interleaved
-from setup_manager.net.protocol import (
-    Action,
-    Fault,
-    Located,
-    Range,
-    Verdict,
-    judge_content,
-    judge_resolve,
-    resolve_url,
-    retry_after,
-    shown,
-    strong_etag,
-)
 
 SIZE, CHUNK = 1000, 100
 HEADER = Header("a" * 64, SIZE, CHUNK, "owner")
@@ -196,13 +185,16 @@ def test_noise_is_no_journal(noise: bytes) -> None:
     assert read.coverage.covered_bytes == 0
 
 
+def _covered(coverage: Coverage | None) -> int | None:
+    return coverage.covered_bytes if coverage else None
+
+
 def test_what_of_a_journal_counts() -> None:
     coverage, data = whole([Span(0, 100, 1, "hub"), Span(500, 600, 2, "hub")])
     found = replay(data)
-    assert usable(found, "a" * 64, SIZE, SIZE, 7).covered_bytes == 200
-    assert usable(found, "a" * 64, SIZE, 550, 7).covered_bytes == 100
-    assert usable(found, "b" * 64, SIZE, SIZE, 7).covered_bytes == 0
-    assert usable(found, "a" * 64, SIZE + 1, SIZE, 7).covered_bytes == 0
+    assert [_covered(usable(found, "a" * 64, SIZE, size)) for size in (SIZE, 550)] == [200, 100]
+    assert usable(found, "b" * 64, SIZE, SIZE) is None
+    assert usable(found, "a" * 64, SIZE + 1, SIZE) is None
     assert coverage.covered_bytes == 200
 
 
@@ -261,168 +253,45 @@ def test_whatever_connections_do_no_byte_is_lost_or_counted_twice(moves: list[in
         assert span.crc == zlib.crc32(data[span.start : span.end])
 
 
-# Protocol
-
-
-def content(status: int, headers: dict[str, str], asked: Range | None = None) -> Verdict:
-    asked = asked or Range(100, 200, SIZE, '"tag"')
-    return judge_content(status, headers, asked, from_hub=False, now=0.0)
-
-
-GOOD = {"content-range": "bytes 100-199/1000", "content-length": "100", "etag": '"tag"'}
-
-
-@pytest.mark.parametrize(
-    ("status", "headers", "action"),
-    [
-        (206, GOOD, Action.ACCEPT),
-        (206, GOOD | {"content-range": "bytes 100-199/*"}, Action.ACCEPT),
-        (206, GOOD | {"content-range": "bytes 100-150/1000"}, Action.ACCEPT),
-        (206, GOOD | {"content-range": "bytes 0-199/1000"}, Action.RESOLVE),
-        (206, GOOD | {"content-range": "bytes 100-199/1001"}, Action.RESOLVE),
-        (206, GOOD | {"content-range": "items 1-2/3"}, Action.RESOLVE),
-        (206, GOOD | {"etag": '"other"'}, Action.RESOLVE),
-        (206, GOOD | {"etag": 'W/"other"'}, Action.ACCEPT),
-        (206, GOOD | {"content-encoding": "gzip"}, Action.RESOLVE),
-        (206, GOOD | {"content-encoding": "identity"}, Action.ACCEPT),
-        (206, {}, Action.RESOLVE),
-        (200, {"content-length": "1000", "etag": '"tag"'}, Action.ACCEPT),
-        (200, {}, Action.ACCEPT),
-        (200, {"content-length": "1000", "etag": '"other"'}, Action.RESOLVE),
-        (200, {"content-length": "999"}, Action.RESOLVE),
-        (200, {"content-length": "999", "content-type": "text/html; charset=x"}, Action.DROP),
-        (304, {}, Action.DROP),
-        (302, {"location": "/x"}, Action.RESOLVE),
-        (400, {}, Action.DROP),
-        (401, {}, Action.RESOLVE),
-        (403, {}, Action.RESOLVE),
-        (404, {}, Action.RESOLVE),
-        (407, {}, Action.DROP),
-        (408, {}, Action.RETRY),
-        (416, {}, Action.RESOLVE),
-        (429, {}, Action.WAIT),
-        (500, {}, Action.RETRY),
-        (503, {}, Action.RETRY),
-        (503, {"retry-after": "3"}, Action.WAIT),
-        (511, {}, Action.DROP),
-    ],
-)
-def test_what_an_answer_with_content_means(
-    status: int, headers: dict[str, str], action: Action
-) -> None:
-    assert content(status, headers).action is action
-
-
-def test_a_200_says_how_much_comes_before_the_range() -> None:
-    assert content(200, {}).skip_bytes == 100
-    assert not content(200, {}).ranges
-
-
-def resolve(status: int, headers: dict[str, str]) -> object:
-    url = resolve_url("https://hub.example", ARTIFACT)
-    return judge_resolve(
-        status, headers, url=url, endpoint="https://hub.example", artifact=ARTIFACT, now=0.0
-    )
-
-
-LINKED = {
-    "location": "https://cdn.example/x?Signature=s",
-    "x-linked-etag": f'"{"a" * 64}"',
-    "x-linked-size": "1000",
-    "x-repo-commit": "c" * 40,
-}
-
-
-def test_a_redirect_with_the_right_identity_is_followed_without_the_token() -> None:
-    assert resolve(302, LINKED) == Located("https://cdn.example/x?Signature=s", same_origin=False)
-    assert resolve(302, LINKED | {"x-linked-etag": f'W/"{"A" * 64}"'}) == resolve(302, LINKED)
-    assert resolve(302, LINKED | {"x-linked-etag": '"a git digest"'}) == resolve(302, LINKED)
-
-
-@pytest.mark.parametrize(
-    ("status", "headers", "fault"),
-    [
-        (302, LINKED | {"x-linked-etag": f'"{"b" * 64}"'}, Fault.IDENTITY),
-        (302, LINKED | {"x-linked-size": "1"}, Fault.IDENTITY),
-        (302, LINKED | {"x-repo-commit": "d" * 40}, Fault.IDENTITY),
-        (302, LINKED | {"location": "http://cdn.example/x"}, Fault.INSECURE),
-        (302, LINKED | {"location": "file:///etc/passwd"}, Fault.INSECURE),
-        (200, {"content-length": "17", "content-type": "text/html"}, Fault.PORTAL),
-        (401, {}, Fault.REPOSITORY),
-        (401, {"x-error-code": "GatedRepo"}, Fault.GATED),
-        (403, {"x-error-code": "GatedRepo"}, Fault.GATED),
-        (403, {}, Fault.ACCESS),
-        (404, {"x-error-code": "RepoNotFound"}, Fault.REPOSITORY),
-        (404, {"x-error-code": "EntryNotFound"}, Fault.MISSING),
-        (404, {"x-error-code": "RevisionNotFound"}, Fault.MISSING),
-        (404, {}, Fault.MISSING),
-        (418, {}, Fault.SERVER),
-    ],
-)
-def test_what_ends_an_origin(status: int, headers: dict[str, str], fault: Fault) -> None:
-    verdict = resolve(status, headers)
-    assert isinstance(verdict, Verdict)
-    assert (verdict.action, verdict.fault) == (Action.DROP, fault)
-
-
-@pytest.mark.parametrize(
-    ("headers", "seconds"),
-    [
-        ({"retry-after": "7"}, 7.0),
-        ({"retry-after": "Thu, 01 Jan 1970 00:01:00 GMT"}, 60.0),
-        ({"retry-after": "Thu, 01 Jan 1960 00:01:00 GMT"}, 0.0),
-        ({"retry-after": "soon"}, None),
-        ({"retry-after": "-1"}, None),
-        ({"ratelimit": '"resolvers";r=0;t=55'}, 55.0),
-        ({"ratelimit": '"fixed window";"resolvers";r=0'}, None),
-        ({"retry-after": "3", "ratelimit": '"a";t=9'}, 3.0),
-        ({}, None),
-    ],
-)
-def test_how_long_a_server_wants_us_to_wait(headers: dict[str, str], seconds: float | None) -> None:
-    assert retry_after(headers, now=0.0) == seconds
-
-
-@given(st.integers(100, 599), st.dictionaries(st.sampled_from(sorted({*GOOD, *LINKED})), st.text()))
-@settings(deadline=None)
-def test_no_answer_breaks_the_tables(status: int, headers: dict[str, str]) -> None:
-    try:
-        content(status, headers)
-        resolve(status, headers)
-    except ValueError as error:  # urlsplit refuses some addresses
-        pytest.fail(str(error))
-
-
-def test_urls_are_shown_without_secrets_and_paths_are_quoted() -> None:
-    assert shown("https://user:pw@h.x:8/p?Signature=s#f") == "https://h.x:8/p"
-    assert resolve_url("https://h/", ARTIFACT).endswith(f"/resolve/{'c' * 40}/sub%20dir/w.gguf")
-    assert strong_etag({"etag": 'W/"x"'}) is None
-    assert Range(0, 10, 20, '"t"').headers == {"Range": "bytes=0-9", "If-Range": '"t"'}
-    assert "If-Range" not in Range(0, 10, 20).headers
-
-
 # Plan
+
+
+def planned(*states: DiskState, free_bytes: int, copied_bytes: int = 0) -> DownloadPlan:
+    places = FilePlaces(*[Path("/models")] * 6)
+    options = DownloadOptions(chunk_bytes=CHUNK)
+    files = tuple(plan_file(FileJob(ARTIFACT, ()), places, state, options) for state in states)
+    return DownloadPlan(files, Room(Path("/models"), free_bytes), copied_bytes, reserve_bytes=100)
 
 
 def test_a_plan_counts_what_is_here() -> None:
     coverage = Coverage(SIZE, CHUNK)
     coverage.add(Span(0, 100, 0, "hub"))
     states = [
-        (ARTIFACT, DiskState(coverage=coverage, allocated_bytes=300)),
-        (ARTIFACT, DiskState(installed=True)),
-        (ARTIFACT, DiskState()),
+        DiskState(coverage=coverage, allocated_bytes=300),
+        DiskState(installed=True),
+        DiskState(),
     ]
-    plan = plan_download(states, extra_bytes=50, chunk_bytes=CHUNK)
+    plan = planned(*states, free_bytes=1850, copied_bytes=50)
     assert [file.fetch_bytes for file in plan.files] == [900, 0, 1000]
     assert (plan.reuse_bytes, plan.write_bytes, plan.peak_disk_bytes) == (1100, 1700, 1750)
-    check_space(plan, 1850, 100)
+    plan.check_room()
     with pytest.raises(InsufficientDiskError) as caught:
-        check_space(plan, 1849, 100)
+        planned(*states, free_bytes=1849, copied_bytes=50).check_room()
     assert "1 B" in caught.value.hint
 
 
+def test_copies_on_another_disk_need_their_room_there() -> None:
+    plan = planned(DiskState(), free_bytes=1100, copied_bytes=5000)
+    with pytest.raises(InsufficientDiskError):
+        plan.check_room()
+    replace(plan, copies_room=Room(Path("/store"), 5100)).check_room()
+    with pytest.raises(InsufficientDiskError) as caught:
+        replace(plan, copies_room=Room(Path("/store"), 5099)).check_room()
+    assert caught.value.context[0] == "/store"
+
+
 def test_nothing_to_write_needs_no_room() -> None:
-    check_space(plan_download([(ARTIFACT, DiskState(installed=True))]), 0, 100)
+    planned(DiskState(installed=True), free_bytes=0).check_room()
 
 
 # Pace and progress
@@ -481,13 +350,3 @@ def test_a_meter_never_goes_back_or_over(samples: list[tuple[float, int]]) -> No
         assert meter.rate >= 0
         assert meter.eta is None or meter.eta >= 0
         last = meter.shown
-
-
-def test_address_families_take_turns() -> None:
-    import socket
-
-    six, four = socket.AF_INET6, socket.AF_INET
-    addresses = [(six, ("a", 1)), (six, ("b", 1)), (four, ("c", 1))]
-    found = interleaved(list(addresses))
-    assert [name[0] for _, name in found] == ["a", "c", "b"]
-    assert interleaved([]) == []

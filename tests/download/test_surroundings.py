@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import socket
 import ssl
-import threading
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -18,72 +15,10 @@ import pytest
 from setup_manager.download.events import Kind
 from setup_manager.errors import DownloadFailedError
 from setup_manager.net.options import NetworkOptions
-from setup_manager.net.proxies import proxy_for
 from setup_manager.rehearsal import faults as f
 from tests.download.conftest import MakeRig
 from tests.download.rig import CHUNK, DATA, QUICK_NETWORK
-
-
-class Proxy:
-    """A small real proxy: absolute URLs and CONNECT, with a password if one is set."""
-
-    def __init__(self, password: str | None = None) -> None:
-        self.seen: list[str] = []
-        self._expected = (
-            "Basic " + base64.b64encode(f"user:{password}".encode()).decode() if password else None
-        )
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self._listener.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self) -> None:
-        with suppress(OSError):
-            while True:
-                client, _ = self._listener.accept()
-                threading.Thread(target=self._serve, args=(client,), daemon=True).start()
-
-    def _serve(self, client: socket.socket) -> None:
-        head = b""
-        with suppress(OSError), client:
-            while b"\r\n\r\n" not in head:
-                head += client.recv(4096)
-            first, _, rest = head.decode("latin-1").partition("\r\n")
-            method, target, _ = first.split(" ")
-            self.seen.append(f"{method} {target.partition('?')[0]}")
-            if self._expected and self._expected not in head.decode("latin-1"):
-                answer = b"HTTP/1.1 407 No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-                client.sendall(answer)
-                return
-            if method == "CONNECT":
-                host, _, port = target.partition(":")
-                with socket.create_connection((host, int(port))) as server:
-                    client.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
-                    _pipe(client, server)
-                return
-            place, _, path = target.removeprefix("http://").partition("/")
-            host, _, port = place.partition(":")
-            rest = rest.replace("Connection: keep-alive", "Connection: close")
-            with socket.create_connection((host, int(port))) as server:
-                server.sendall(f"{method} /{path} HTTP/1.1\r\n{rest}".encode("latin-1"))
-                _pipe(client, server)
-
-    def close(self) -> None:
-        self._listener.close()
-
-
-def _pipe(left: socket.socket, right: socket.socket) -> None:
-    def copy(source: socket.socket, target: socket.socket) -> None:
-        with suppress(OSError):
-            while data := source.recv(65536):
-                target.sendall(data)
-        for end in (source, target):
-            with suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
-
-    back = threading.Thread(target=copy, args=(left, right), daemon=True)
-    back.start()
-    copy(right, left)
-    back.join(1)
+from tests.net.proxy import Proxy
 
 
 @pytest.fixture
@@ -144,41 +79,6 @@ def test_no_proxy_hosts_are_reached_directly(make_rig: MakeRig, proxy: Proxy) ->
     assert not proxy.seen
 
 
-@pytest.mark.parametrize(
-    ("url", "no_proxy", "direct"),
-    [
-        ("https://huggingface.co/x", "", False),
-        ("https://huggingface.co/x", "huggingface.co", True),
-        ("https://cdn.huggingface.co/x", "huggingface.co", True),
-        ("https://cdn.huggingface.co/x", ".huggingface.co", True),
-        ("https://cdn.huggingface.co/x", "*.huggingface.co", True),
-        ("https://nothuggingface.co/x", "huggingface.co", False),
-        ("https://huggingface.co/x", "a.b, HUGGINGFACE.CO ,c", True),
-        ("https://huggingface.co/x", "*", True),
-        ("https://huggingface.co/x", "huggingface.co:8080", False),
-        ("https://huggingface.co:8080/x", "huggingface.co:8080", True),
-        ("http://10.1.2.3/x", "10.0.0.0/8", True),
-        ("http://11.1.2.3/x", "10.0.0.0/8", False),
-        ("http://[::1]/x", "::1", True),
-        ("http://host/x", "10.0.0.0/8", False),
-    ],
-)
-def test_no_proxy_rules(url: str, no_proxy: str, direct: bool) -> None:
-    options = NetworkOptions(proxies={"all": "http://proxy:1"}, no_proxy=no_proxy)
-    assert (proxy_for(url, options) is None) == direct
-
-
-def test_network_options_come_from_the_variables_that_curl_and_requests_know() -> None:
-    read = NetworkOptions.from_environment
-    options = read({"HTTPS_PROXY": "proxy:3128", "http_proxy": "http://a:1", "NO_PROXY": "x"})
-    assert options.proxies == {"http": "http://a:1", "https": "http://proxy:3128"}
-    assert options.no_proxy == "x"
-    assert read({"SSL_CERT_FILE": "/b"}).ca_bundle == Path("/b")
-    assert read({"SSL_CERT_FILE": "/b", "REQUESTS_CA_BUNDLE": "/a"}).ca_bundle == Path("/a")
-    assert read({"HTTP_PROXY": "http://evil", "REQUEST_METHOD": "GET"}).proxies == {}
-    assert read({}) == NetworkOptions()
-
-
 def test_an_untrusted_certificate_is_refused_and_explained(
     make_rig: MakeRig, tls: ssl.SSLContext
 ) -> None:
@@ -223,10 +123,11 @@ def test_offline_opens_no_socket_and_uses_what_is_here(
 
     monkeypatch.setattr(socket, "socket", forbidden)
     monkeypatch.setattr(socket, "getaddrinfo", forbidden)
-    assert rig.fetch(offline=True).fetched_bytes == 0
+    rig.network = replace(rig.network, offline=True)
+    assert rig.fetch().fetched_bytes == 0
     rig.places.content.unlink()
     with pytest.raises(DownloadFailedError) as caught:
-        rig.fetch(offline=True)
+        rig.fetch()
     assert "HF_HUB_OFFLINE" in caught.value.context[0]
 
 

@@ -38,7 +38,8 @@ def test_any_beginning_of_a_gguf_file_may_be_one(length: int) -> None:
     ],
 )
 def test_what_is_no_gguf_is_named(first_bytes: bytes, word: str) -> None:
-    reason = check_early(first_bytes)
-    assert reason is not None
-    assert reason.startswith("it ") or "over the limit" in reason
-    assert word in reason
+    wrong = check_early(first_bytes)
+    assert wrong is not None
+    assert wrong.reason.startswith("it ") or "over the limit" in wrong.reason
+    assert word in wrong.reason
+    assert wrong.is_page == (word == "web page")

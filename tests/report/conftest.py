@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from setup_manager.app.planning import Planning
-from setup_manager.app.verbs.install import InstallRequest, install
+from setup_manager.app import install
 from setup_manager.catalog.load import load_catalog
-from setup_manager.download.options import DownloadOptions
+from setup_manager.download.job import DownloadOptions
 from setup_manager.library.paths import resolve_paths
 from setup_manager.machine.facts import Container, Disk, Machine, MemoryUser
 from setup_manager.net.options import NetworkOptions
+from setup_manager.net.origin import HubAccess
 from setup_manager.rehearsal.faults import BadLine
 from setup_manager.rehearsal.loopback import LoopbackHub
 from setup_manager.rehearsal.model import (
@@ -24,7 +24,7 @@ from setup_manager.rehearsal.model import (
 )
 from setup_manager.report.content import Content
 from setup_manager.report.facts import ReportRequest, gather
-from setup_manager.session.session import HubAccess, Session
+from setup_manager.session.session import Session
 from setup_manager.units import GIB
 from tests.fit.machines import cpu_machine
 
@@ -43,6 +43,7 @@ def session_at(home: Path, endpoint: str = "http://127.0.0.1:9") -> Session:
         home=home,
         hub=HubAccess(endpoint),
         network=replace(network, stall_seconds=1.0),
+        private_words=("alice",),
         downloading=DownloadOptions(chunk_bytes=128 * 1024, checks_dir=home / "checks"),
     )
 
@@ -55,9 +56,8 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Session:
     with LoopbackHub({REPOSITORY: {FILE_NAME: model_path()}}, faults=[BadLine()]) as hub:
         session = session_at(home, hub.endpoint)
         session.catalog = rehearsal_catalog(hub.artifact(REPOSITORY, FILE_NAME).commit)
-        planning = Planning(context=4096, runtime="embedded")
-        result = install(session, InstallRequest(VARIANT, planning=planning))
-    assert result.error is None, (result.error.message, result.error.context)
+        request = install.Request(model=VARIANT, context=4096, runtime="embedded")
+        install.run(session, install.plan(session, request))
     return session
 
 

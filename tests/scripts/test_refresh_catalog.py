@@ -16,7 +16,7 @@ import pytest
 
 from scripts.refresh_catalog import CATALOG, formatted, refreshed
 from setup_manager.catalog.load import load_catalog
-from setup_manager.net.metadata import RemoteFile, Snapshot
+from setup_manager.net.choosing import RemoteFile, Snapshot
 from setup_manager.rehearsal.loopback import Access, LoopbackHub
 from setup_manager.rehearsal.model import rehearsal_catalog
 

@@ -31,7 +31,7 @@ def main(group: Path, kind: str, path: Path, context: int) -> int:
     has_gpu = kind != "embedded"
     request = SmokeRequest("e4b", StartOptions(context=context), has_gpu=has_gpu)
     try:
-        document = run_smoke(runtime, ModelFiles(path), request, watch).to_document()
+        document = run_smoke(runtime, ModelFiles(path), request, watch).document()
         status = 0
     except SetupError as error:
         document = {"message": error.message, "context": error.context}

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from setup_manager.net.local import BadAnswerError, LocalClient
+from setup_manager.net.faults import BadAnswerError
+from setup_manager.net.local import LocalClient
 from setup_manager.smoke.chat import Completion, Question, ask_ollama, ask_server, half_rates
 
 

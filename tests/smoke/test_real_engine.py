@@ -52,7 +52,7 @@ def test_random_weights_fail_with_reasons_and_measurements(
     predicted = Prediction(memory_bytes=10**8, tokens_per_second=100.0, low=50.0, high=200.0)
     request = SmokeRequest("random", smoke_options(StartOptions(threads=1)), predicted=predicted)
     report = run_smoke(runtime, ModelFiles(random_model), request, watch, events.append)
-    document = report.to_document()
+    document = report.document()
     assert document["passed"] is False
     assert document["reasons"]
     assert document["runtime"] == runtime.name

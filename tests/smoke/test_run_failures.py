@@ -130,7 +130,7 @@ def test_the_drafter_is_compared_with_plain(tmp_path: Path) -> None:
     report = smoke(fake, drafter=True)
     assert report.drafter is not None
     assert (report.completion.tokens_per_second, report.drafter.tokens_per_second) == (20.0, 40.0)
-    assert report.to_document()["drafter"]["speed_ratio"] == 2.0
+    assert report.document()["drafter"]["speed_ratio"] == 2.0
     first, second = fake.starts
     assert "--model-draft" not in first
     assert second[second.index("--model-draft") + 1] == "/d.gguf"
@@ -162,7 +162,7 @@ def test_a_long_test_shows_the_speed_of_every_round(tmp_path: Path) -> None:
     report = smoke(FakeServer(tmp_path, "fine"), long_minutes=0.3 / 60, events=events)
     assert len(report.series) >= 2
     assert set(report.series) == {20.0}
-    assert report.to_document()["series_tokens_per_second"] == list(report.series)
+    assert report.document()["series_tokens_per_second"] == list(report.series)
     assert "20.0 tokens/s" in {event.detail for event in events if event.stage == "long"}
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from setup_manager.app.planning import Planning, settings_for
+from setup_manager.app.planning import settings_for
 from setup_manager.app.reasons import shorter_context
 from setup_manager.app.requests import OnMachine, Run
-from setup_manager.app.verbs.download import check_disk, plan_download
+from setup_manager.app.transfer import plan_transfer
 from setup_manager.app.verbs.runtime import (
     choose_runtime,
     find_runtimes,
@@ -28,7 +28,7 @@ from setup_manager.machine import (
     Status,
     machine_checks,
 )
-from setup_manager.net import HubReachability, probe_hub
+from setup_manager.net import Hub
 from setup_manager.privacy import mask, mask_document
 from setup_manager.runtimes.base import RuntimeStatus
 from setup_manager.session import Session, Subject
@@ -53,7 +53,7 @@ class Request(Run, OnMachine):
 
 
 @dataclass(frozen=True, slots=True)
-class CheckResult:
+class Result:
     """What a pre-flight found.
 
     Attributes:
@@ -73,6 +73,20 @@ class CheckResult:
         """What really stops."""
         return tuple(check for check in self.checks if check.status is Status.FAIL)
 
+    @property
+    def error(self) -> SetupError | None:
+        """The error for what stops, None if nothing does."""
+        if not self.failures:
+            return None
+        names = ", ".join(check.name for check in self.failures)
+        return SetupError(
+            f"This machine is not ready: {names}.",
+            code="check-failed",
+            context=[f"{check.name}: {check.detail}" for check in self.failures],
+            hint=" ".join(dict.fromkeys(check.advice for check in self.failures if check.hint))
+            or "See the lines marked above.",
+        )
+
     def document(self) -> dict[str, Any]:
         """Return ``data`` of `check`, without the names of its user and its host."""
         return {
@@ -88,27 +102,53 @@ class CheckResult:
         }
 
 
-def check(session: Session) -> CheckResult:
-    """Look at this machine; hub, runtimes and probes are asked side by side."""
+def run(session: Session, request: Request) -> Result:
+    """Check a machine, and with a model whether that one will work there.
+
+    Raises:
+        UsageError: If it is no model, or a number is out of range for it.
+    """
+    subject = Subject(session, request.model, request) if request.model is not None else None
+    if request.machine is not None:
+        result = _described(request.machine_in(session))
+    else:
+        result = _here(session)
+        if request.disk_speed:
+            result = replace(result, checks=_with_disk_speed(session, result.checks))
+    if subject is None:
+        return result
+    return replace(
+        result, checks=(*result.checks, *_model_checks(session, result, subject, request))
+    )
+
+
+def _here(session: Session) -> Result:
+    """Check this machine; hub, runtimes and probes are asked side by side."""
     with ThreadPoolExecutor(2) as pool:
-        hub = pool.submit(
-            probe_hub,
-            session.hub.endpoint,
-            offline=session.hub.offline,
-            ca_bundle=session.network.ca_bundle,
-        )
+        hub = pool.submit(_hub_checks, Hub(session.hub, session.network))
         runtimes = pool.submit(find_runtimes, session)
         machine = session.machine
         found = runtimes.result()
         checks = (
             *machine_checks(machine),
-            *runtime_checks(found),
-            *_hub_checks(hub.result()),
+            *_runtime_checks(found),
+            *hub.result(),
         )
-    return CheckResult(machine, found, checks, session.private_words)
+    return Result(machine, found, checks, session.private_words)
 
 
-def disk_speed_check(session: Session) -> Check:
+def _described(machine: Machine) -> Result:
+    """Judge a machine that was described; nothing here is looked at."""
+    return Result(machine, (), machine_checks(machine))
+
+
+def _with_disk_speed(session: Session, checks: tuple[Check, ...]) -> tuple[Check, ...]:
+    """Add the measurement behind the other checks of the disk."""
+    last = max((i for i, check in enumerate(checks) if check.group == "disk"), default=-1) + 1
+    return (*checks[:last], _disk_speed_check(session), *checks[last:])
+
+
+def _disk_speed_check(session: Session) -> Check:
     """Measure how fast the models folder takes a file; writes 256 MB there and removes them."""
     folder = session.paths.download_root
     while not folder.exists() and folder != folder.parent:
@@ -126,12 +166,7 @@ def disk_speed_check(session: Session) -> Check:
     return Check("disk-speed", Status.WARN, detail, hint, "disk")
 
 
-def check_elsewhere(machine: Machine) -> CheckResult:
-    """Judge a machine that was described in a file; nothing here is looked at."""
-    return CheckResult(machine, (), machine_checks(machine))
-
-
-def runtime_checks(statuses: Sequence[RuntimeStatus]) -> Iterator[Check]:
+def _runtime_checks(statuses: Sequence[RuntimeStatus]) -> Iterator[Check]:
     """Judge the runtimes: one that works is enough."""
     works = any(status.usable for status in statuses)
     for status in statuses:
@@ -153,34 +188,37 @@ def runtime_checks(statuses: Sequence[RuntimeStatus]) -> Iterator[Check]:
         )
 
 
-def _hub_checks(hub: HubReachability) -> Iterator[Check]:
-    if hub.reachable:
-        detail = f"{hub.endpoint} answers in {1000 * hub.seconds:.0f} ms"
-        yield Check("hub", Status.OK, detail, group="network")
-    else:
-        detail = f"{hub.endpoint} cannot be used: {hub.problem}"
-        yield Check("hub", Status.WARN, detail, hub.hint, "network")
-    skew = hub.clock_skew_seconds
-    if skew is not None and abs(skew) > _CLOCK_SKEW_SECONDS:
-        yield Check(
-            "clock",
-            Status.WARN,
-            f"this clock is {abs(skew) / 60:.0f} minutes {'ahead of' if skew > 0 else 'behind'} "
-            "the hub's",
-            "Set the clock: signed addresses and certificates depend on it.",
-            "network",
-        )
+def _hub_checks(hub: Hub) -> tuple[Check, ...]:
+    try:
+        pulse = hub.probe()
+    except SetupError as error:
+        problem = f"{error.message.rstrip('.')} ({'; '.join(error.context)})"
+        detail = f"{hub.endpoint} cannot be used: {problem}"
+        return (Check("hub", Status.WARN, detail, error.hint, "network"),)
+    detail = f"{hub.endpoint} answers in {1000 * pulse.seconds:.0f} ms"
+    answers = Check("hub", Status.OK, detail, group="network")
+    skew = pulse.clock_skew_seconds
+    if skew is None or abs(skew) <= _CLOCK_SKEW_SECONDS:
+        return (answers,)
+    clock = Check(
+        "clock",
+        Status.WARN,
+        f"this clock is {abs(skew) / 60:.0f} minutes {'ahead of' if skew > 0 else 'behind'} "
+        "the hub's",
+        "Set the clock: signed addresses and certificates depend on it.",
+        "network",
+    )
+    return (answers, clock)
 
 
-def check_model(
-    session: Session, result: CheckResult, subject: Subject, planning: Planning
+def _model_checks(
+    session: Session, result: Result, subject: Subject, request: Request
 ) -> tuple[Check, ...]:
     """Judge one model on the machine of a result: its memory, its disk, its runtime."""
     machine = result.machine
-    checks = [_runtime_check(result.runtimes, planning.runtime)] if result.runtimes else []
-    runtime = "llama.cpp" if planning.runtime == "auto" else planning.runtime
-    settings = settings_for(subject, planning, machine, runtime)
-    checks.append(memory_check(subject, settings, machine))
+    checks = [_runtime_check(result.runtimes, request.runtime)] if result.runtimes else []
+    settings = settings_for(subject, request, machine, request.planned_runtime)
+    checks.append(_memory_check(subject, settings, machine))
     if machine is session.machine:
         checks.append(_disk_check(session, subject))
     return tuple(checks)
@@ -194,7 +232,7 @@ def _runtime_check(statuses: Sequence[RuntimeStatus], wanted: str) -> Check:
     return Check("model runtime", Status.OK, f"{chosen.name}: {chosen.reason}", group="model")
 
 
-def memory_check(subject: Subject, settings: Settings, machine: Machine) -> Check:
+def _memory_check(subject: Subject, settings: Settings, machine: Machine) -> Check:
     """Judge whether a model fits into the memory that is free now."""
     if subject.variant is None:
         detail = "the catalogue does not know this repository: its memory cannot be worked out"
@@ -227,9 +265,9 @@ def _disk_check(session: Session, subject: Subject) -> Check:
     if not subject.pinned:
         detail = f"about {format_size(subject.weights.file_bytes)} to fetch, unconfirmed"
         return Check("model disk", Status.OK, detail, group="model")
-    planned = plan_download(session, subject.model)
+    planned = plan_transfer(session, subject.model)
     try:
-        check_disk(session, planned)
+        planned.check_room()
     except InsufficientDiskError as error:
         detail = "; ".join(error.context)
         return Check("model disk", Status.FAIL, detail, error.hint, "model")

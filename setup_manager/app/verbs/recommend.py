@@ -5,17 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, get_args
 
+from setup_manager import fit
 from setup_manager.app.documents import (
     PART_NOTES,
     explanation_document,
     recommendation_document,
 )
-from setup_manager.app.planning import Planning, settings_for
+from setup_manager.app.planning import settings_for
 from setup_manager.app.reasons import choice_reasons, explanation_reasons, nothing_fits
 from setup_manager.app.requests import OnMachine, RankedRun, Run, TaskName, require
 from setup_manager.catalog import weight_files
 from setup_manager.codec import to_plain
-from setup_manager.fit import Criteria, Explanation, Recommendation, Weights, explain, rank
+from setup_manager.fit import Explanation, Recommendation
 from setup_manager.machine import Machine
 from setup_manager.privacy import mask_document
 from setup_manager.session import Session, Subject, unknown_architecture
@@ -23,15 +24,15 @@ from setup_manager.session import Session, Subject, unknown_architecture
 __all__ = [
     "PART_NOTES",
     "ExplainRequest",
-    "RecommendResult",
     "Request",
-    "Weighing",
+    "Result",
     "choice_reasons",
+    "explain",
     "explain_model",
     "explanation_document",
     "explanation_reasons",
-    "recommend_models",
     "recommendation_document",
+    "run",
 ]
 
 
@@ -66,7 +67,7 @@ class ExplainRequest(Run, OnMachine):
 
 
 @dataclass(frozen=True, slots=True)
-class RecommendResult:
+class Result:
     """A recommendation and the machine that it is for.
 
     Attributes:
@@ -87,67 +88,55 @@ class RecommendResult:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Weighing:
-    """How a recommendation is weighed beside the plan.
-
-    Attributes:
-        task: What the model is wanted for.
-        headroom_bytes: Memory to leave free, None for the rule.
-        download_bytes_per_second: Rate of the line, None if unknown.
-    """
-
-    task: TaskName = "chat"
-    headroom_bytes: int | None = None
-    download_bytes_per_second: float | None = None
-
-
-def recommend_models(
-    session: Session,
-    planning: Planning,
-    machine: Machine,
-    runtime: str,
-    weighing: Weighing | None = None,
-) -> RecommendResult:
+def run(session: Session, request: Request) -> Result:
     """Rank what the catalogue has for a machine.
 
     Raises:
         InsufficientMemoryError: If nothing fits.
-        UsageError: If the settings are out of range.
+        UsageError: If the machine that was named is none.
     """
-    weighing = weighing or Weighing()
-    criteria = Criteria(
-        settings=planning.settings(runtime),
-        context_given=planning.context is not None,
-        prefer=planning.preference,
-        task=weighing.task,
-        headroom_bytes=weighing.headroom_bytes,
-        download_bytes_per_second=weighing.download_bytes_per_second,
+    machine = request.machine_in(session)
+    criteria = fit.Criteria(
+        settings=request.settings(),
+        context_given=request.context is not None,
+        prefer=request.prefer,
+        task=request.task,
+        headroom_bytes=request.headroom_bytes,
+        download_bytes_per_second=request.download_bytes_per_second,
     )
     measurements = session.measurements.all()
-    found = rank(session.catalog, machine, criteria, measurements=measurements)
+    found = fit.rank(session.catalog, machine, criteria, measurements=measurements)
     if not found.choices:
         raise nothing_fits(found, machine)
-    return RecommendResult(found, machine, session.private_words)
+    return Result(found, machine, session.private_words)
 
 
-def explain_model(
-    session: Session, subject: Subject, planning: Planning, machine: Machine, runtime: str
-) -> Explanation:
-    """Explain one model on a machine.
+def explain(session: Session, request: ExplainRequest) -> Explanation:
+    """Say where a model's memory goes and how fast it will run.
 
     Raises:
-        UsageError: If the settings are out of range, or the catalogue does not know the model.
+        UsageError: If it is no model, the catalogue does not know it, or a number is out of range
+            for it.
+    """
+    subject = Subject(session, request.model, request)
+    return explain_model(session, subject, request, request.machine_in(session))
+
+
+def explain_model(session: Session, subject: Subject, asked: Run, machine: Machine) -> Explanation:
+    """Do what `explain` does, for a model and a machine that are at hand.
+
+    Raises:
+        UsageError: If the catalogue does not know the model, or a number is out of range for it.
     """
     variant = subject.variant
     if variant is None:
         raise unknown_architecture(subject.name)
-    settings = settings_for(subject, planning, machine, runtime)
+    settings = settings_for(subject, asked, machine, asked.planned_runtime)
     catalog = session.catalog
-    return explain(
+    return fit.explain(
         subject.load(settings, machine),
         model=subject.name,
         name=variant.name,
-        others=[Weights.of_file(catalog, file) for file in weight_files(catalog, variant.key)],
+        others=[fit.Weights.of_file(catalog, file) for file in weight_files(catalog, variant.key)],
         measurements=session.measurements.all(),
     )

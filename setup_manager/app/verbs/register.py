@@ -11,9 +11,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from setup_manager.app.installed import model_files
+from setup_manager.app.planning import Launch, plan_launch
 from setup_manager.app.requests import IntoOllama, Run
-from setup_manager.app.verbs.smoke import model_files
-from setup_manager.catalog import Model
+from setup_manager.app.verbs.serve import StartCommands, start_commands
+from setup_manager.catalog import Model, Role
 from setup_manager.errors import RegistrationFailedError
 from setup_manager.fit import Settings
 from setup_manager.library import InstalledModel, Registration
@@ -27,6 +29,7 @@ from setup_manager.runtimes.ollama.registration import (
     start_parameters,
 )
 from setup_manager.runtimes.ollama.server import find_model
+from setup_manager.runtimes.ollama.versions import ollama_copies_bytes
 from setup_manager.runtimes.options import start_options
 from setup_manager.runtimes.presets import Preset, preset_name
 from setup_manager.session import Session
@@ -46,18 +49,39 @@ class Request(Run, IntoOllama):
 
 
 @dataclass(frozen=True, slots=True)
-class RegisterResult:
+class Plan:
+    """What will be registered.
+
+    Attributes:
+        launch: The model, what is to know it, and how it will be started.
+        way: How it gets into Ollama.
+        exact: Whether the settings were asked for: a registration with others is made anew.
+    """
+
+    launch: Launch
+    way: IntoOllama
+    exact: bool = False
+
+    def document(self) -> dict[str, Any]:
+        """Return ``data`` of `register` before anything is done."""
+        return {"model": self.launch.model.name, "runtime": self.launch.runtime.name}
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
     """A registration.
 
     Attributes:
         model: The installed model, with the registration in it.
         registration: What the runtime knows now.
         already: Whether it was registered just so before.
+        commands: How it is started and asked from now on.
     """
 
     model: InstalledModel
     registration: Registration
     already: bool
+    commands: StartCommands
 
     def document(self) -> dict[str, Any]:
         """Return ``data`` of `register`."""
@@ -67,50 +91,39 @@ class RegisterResult:
             "name": self.registration.name,
             "already": self.already,
             "details": dict(self.registration.details),
+            "start": self.commands.start,
+            "ask": self.commands.ask,
         }
 
 
-@dataclass(frozen=True, slots=True)
-class OllamaWay:
-    """How a model gets into Ollama.
+def plan(session: Session, request: Request) -> Plan:
+    """Say what will be registered, and that there is room for the copies.
 
-    Attributes:
-        link: Link the blobs and write the manifest by hand: no copy, undocumented.
-        pull: Let Ollama fetch the model from the hub by itself.
-        name: Name to register under, None for the usual one.
+    Raises:
+        RuntimeMissingError: If what is to know it is not here.
+        UsageError: If the model is not installed.
+        InsufficientDiskError: If there is no room for the runtime's copies.
     """
+    launch = plan_launch(session, request.model, request)
+    copied = copied_bytes(session, _files_of(launch.model), launch.runtime.status, request)
+    if copied:
+        store = ollama_store(session)
+        session.downloader.plan((), copied_bytes=copied, copied_to=store).check_room()
+    return Plan(launch, request, exact=request.context is not None)
 
-    link: bool = False
-    pull: bool = False
-    name: str | None = None
 
-
-def register(
-    session: Session,
-    model: InstalledModel,
-    runtime: RuntimeStatus,
-    settings: Settings,
-    way: OllamaWay | None = None,
-    *,
-    exact: bool = False,
-) -> RegisterResult:
+def run(session: Session, plan: Plan) -> Result:
     """Make a runtime know a model.
-
-    Args:
-        session: What to work with.
-        model: The installed model, all files verified.
-        runtime: What is to know it.
-        settings: How it is to be started.
-        way: How it gets into Ollama.
-        exact: Whether the settings were asked for: a registration with others is made anew.
 
     Raises:
         RegistrationFailedError: If the runtime does not take it, or the name is taken.
     """
+    launch, model = plan.launch, plan.launch.model
+    runtime, settings = launch.runtime.status, launch.settings
     steps = {
         "llama.cpp": lambda: _register_preset(session, model, runtime, settings),
         "ollama": lambda: _register_ollama(
-            session, model, runtime, settings, way or OllamaWay(), exact=exact
+            session, model, runtime, settings, plan.way, exact=plan.exact
         ),
         "embedded": lambda: Registration("embedded", model.name),
     }
@@ -118,7 +131,8 @@ def register(
     # Read again: an older registration may have been taken out on the way.
     current = (session.inventory.find(model.name) or model).with_registration(made)
     session.inventory.save(current)
-    return RegisterResult(current, made, already=made in model.registrations)
+    commands = start_commands(session, current, made)
+    return Result(current, made, made in model.registrations, commands)
 
 
 def _register_preset(
@@ -160,7 +174,7 @@ def _register_ollama(
     model: InstalledModel,
     runtime: RuntimeStatus,
     settings: Settings,
-    way: OllamaWay,
+    way: IntoOllama,
     *,
     exact: bool,
 ) -> Registration:
@@ -189,7 +203,7 @@ def _register_ollama(
         source = f"hf.co/{model.repository}:{model.quantization.removeprefix('QAT-')}"
         made = ollama.pull(client, name, source, known=known, observer=_told(session))
     else:
-        put = ollama.register_by_link if way.link else ollama.register
+        put = ollama.register_by_link if way.ollama_link else ollama.register
         made = put(client, replace(request, known=known), _told(session))
     if before is not None and made == known:
         asked = before.details.get("asked", asked)
@@ -213,30 +227,49 @@ def _asked(request: ollama.OllamaRequest) -> dict[str, Any]:
     }
 
 
-def _is_stale(before: Registration, asked: dict[str, Any], way: OllamaWay, *, exact: bool) -> bool:
+def _is_stale(before: Registration, asked: dict[str, Any], way: IntoOllama, *, exact: bool) -> bool:
     """Whether a registration has other files, other settings or another form than asked for now.
 
     Settings that nobody asked for follow the free memory, and are no reason to do it all again.
     """
     made_of = before.details.get("asked", asked)
-    form = "link" if way.link else "pull" if way.pull else before.details["way"]
+    form = "link" if way.ollama_link else "pull" if way.pull else before.details["way"]
     other_files = made_of["files"] != asked["files"]
     other_settings = exact and made_of["parameters"] != asked["parameters"]
     finished = bool(before.details["digest"])
     return finished and (other_files or other_settings or before.details["way"] != form)
 
 
-def is_in_ollama(session: Session, model: Model, name: str | None) -> bool:
+def copied_bytes(session: Session, model: Model, runtime: RuntimeStatus, way: IntoOllama) -> int:
+    """Say what a registration will write beside the model's own files, at its peak."""
+    if runtime.name != "ollama" or way.ollama_link or _is_in_ollama(session, model, way):
+        return 0
+    if way.pull:
+        return model.size_bytes
+    size = sum(artifact.size_bytes for artifact in model.weights)
+    return ollama_copies_bytes(runtime.version, size).peak_bytes
+
+
+def _is_in_ollama(session: Session, model: Model, way: IntoOllama) -> bool:
     """Whether a model is registered with Ollama as recorded, so that nothing will be copied."""
     known = session.inventory.find(model.name)
-    name = name or ollama.registered_name(
-        model.variant, model.weights[0].repository, model.quantization
-    )
-    registration = known.registration("ollama", name) if known else None
+    if known is None:
+        return False
+    name = way.name or ollama.registered_name(known.variant, known.repository, known.quantization)
+    registration = known.registration("ollama", name)
     if registration is None or not registration.details.get("digest"):
         return False
+    if way.pull:
+        return bool(registration.details["way"] == "pull")
     files = registration.details.get("asked", {}).get("files", ())
     return all(artifact.sha256 in files for artifact in model.weights)
+
+
+def _files_of(installed: InstalledModel) -> Model:
+    weights = (file.artifact for file in installed.files if file.artifact.role is Role.WEIGHTS)
+    return Model(
+        installed.name, installed.variant, installed.quantization, installed.qat, tuple(weights)
+    )
 
 
 def _refuse_taken(client: LocalClient, name: str) -> None:

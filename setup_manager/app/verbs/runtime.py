@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from setup_manager.errors import DownloadFailedError, RuntimeMissingError
+from setup_manager.errors import DownloadFailedError, RuntimeMissingError, UsageError
 from setup_manager.hints import install_extra
 from setup_manager.runtimes import embedded, llama_cpp
 from setup_manager.runtimes.base import RuntimeStatus, ServerRuntime
@@ -152,33 +152,101 @@ def server_runtime(status: RuntimeStatus) -> ServerRuntime:
     return llama_cpp.server_at(Path(status.path))
 
 
-def offered_build(session: Session, backend: str | None = None) -> Build:
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The official build that will be fetched.
+
+    Attributes:
+        build: The build.
+    """
+
+    build: Build
+
+    def document(self) -> dict[str, Any]:
+        """Return ``data`` of `runtime install`."""
+        return {"build": self.build.name, "bytes": self.build.size_bytes}
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A build that was installed and runs here.
+
+    Attributes:
+        build: The build.
+        program: Its llama-server.
+        version: What that says of itself.
+    """
+
+    build: Build
+    program: Path
+    version: str
+
+    def document(self) -> dict[str, Any]:
+        """Return ``data`` of `runtime install`."""
+        return {
+            **Plan(self.build).document(),
+            "program": str(self.program),
+            "version": self.version,
+        }
+
+
+def plan(session: Session, request: Request) -> Plan:
     """Find the official build of llama.cpp for this machine.
 
     Raises:
         DownloadFailedError: If the list of releases cannot be had, or no socket may be opened.
         RuntimeMissingError: If there is no build for this machine.
     """
-    if session.hub.offline:
+    if session.network.offline:
         raise DownloadFailedError(
             "The official build of llama.cpp cannot be fetched offline.",
             hint="Unset HF_HUB_OFFLINE, or install llama.cpp in another way.",
         )
     releases = fetch_releases(session.network, session.releases_url)
-    return choose_build(releases, session.machine, backend)
+    return Plan(choose_build(releases, session.machine, request.backend))
 
 
-def install_build(session: Session, build: Build) -> tuple[InstalledBuild, RuntimeStatus]:
+def run(session: Session, plan: Plan) -> Result:
     """Fetch a build, check that it runs here, and make it the current one.
 
     Raises:
         SetupError: As the download engine says, or if it does not run here.
     """
-    return install(
+    installed, status = install(
         session.builds,
-        build,
+        plan.build,
         session.network,
         session.downloading,
         session.observer.download,
         session.cancel,
     )
+    return Result(plan.build, installed.program, status.version)
+
+
+def installed_builds(session: Session) -> tuple[InstalledBuild, ...]:
+    """List the builds that this tool installed, the one in use first."""
+    return session.builds.installed()
+
+
+def plan_removal(session: Session, request: RemovalRequest) -> InstalledBuild:
+    """Find the build that will be removed.
+
+    Raises:
+        UsageError: If there is no such build.
+    """
+    builds = installed_builds(session)
+    wanted = request.build
+    for build in builds:
+        if build.name == wanted or (wanted is None and build.current):
+            return build
+    raise UsageError(
+        "No such build of llama.cpp was installed by gemma-setup.",
+        code="not-installed",
+        context=[f"installed: {', '.join(build.name for build in builds) or 'none'}"],
+        hint="`gemma-setup runtime list` shows them.",
+    )
+
+
+def remove_build(session: Session, build: InstalledBuild) -> None:
+    """Remove a build; the newest other one becomes the one in use."""
+    session.builds.remove(build.name)

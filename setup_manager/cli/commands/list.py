@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-import click
-
-from setup_manager.cli.options import StorageOptions, gemma_command
+from setup_manager.cli.command import gemma_command
+from setup_manager.cli.options import Option
 from setup_manager.cli.outcome import Outcome
 from setup_manager.cli.shell import Shell
 
@@ -18,15 +17,15 @@ if TYPE_CHECKING:
 
 @gemma_command(
     "list",
-    StorageOptions,
+    Option("--installed", is_flag=True, help="Installed models: files, registrations, last test."),
+    "catalog",
     examples=("gemma-setup list", "gemma-setup list --installed", "gemma-setup list --json"),
 )
-@click.option("--installed", is_flag=True, help="What is here, where, registered where.")
-def command(shell: Shell, storage: StorageOptions, *, installed: bool) -> Outcome:
+def command(shell: Shell, *, installed: bool) -> Outcome:
     """Show the catalogue, or with --installed what is on this machine."""
     from setup_manager.cli.render.list_text import catalog_text, installed_text
 
-    session = shell.open_session(storage)
+    session = shell.session
     if installed:
         models = session.inventory.models()
         data = {"installed": [_installed_document(model) for model in models]}

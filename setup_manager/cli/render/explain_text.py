@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from setup_manager.app.verbs.recommend import PART_NOTES, explanation_reasons
+from setup_manager.app import recommend
+from setup_manager.cli.terminal import Terminal
 from setup_manager.fit import Choice, Explanation, Fit
 from setup_manager.units import format_memory, format_size
 
@@ -39,8 +40,26 @@ class Screen:
     verbose: bool = False
 
 
+_STYLES = {
+    "title": ("bold",),
+    "dim": ("dim",),
+    "good": ("green",),
+    "warn": ("magenta",),
+    "bad": ("red",),
+}
 _ROLE = {"fits": "good", "tight": "warn", "no": "bad"}
 _SAID = {"fits": "fits", "tight": "tight", "no": "does not fit"}
+
+
+def explanation_text(explanation: Explanation, terminal: Terminal, *, verbose: bool) -> str:
+    """Print an explanation for a terminal."""
+    screen = Screen(
+        width=terminal.width,
+        unicode=terminal.unicode,
+        verbose=verbose,
+        style=lambda text, role: terminal.styled(text, *_STYLES[role]),
+    )
+    return "\n".join(explanation_lines(explanation, screen))
 
 
 def explanation_lines(explanation: Explanation, screen: Screen | None = None) -> list[str]:
@@ -50,7 +69,7 @@ def explanation_lines(explanation: Explanation, screen: Screen | None = None) ->
     lines += [*_context_lines(explanation, screen), ""]
     if explanation.quantizations:
         lines += [*_quantization_lines(explanation, screen), ""]
-    for reason in explanation_reasons(explanation):
+    for reason in recommend.explanation_reasons(explanation):
         sentence = _wrapped(reason, screen)
         if screen.verbose or len(lines) + len(sentence) <= _SCREEN_LINES:
             lines += sentence
@@ -104,7 +123,7 @@ def _bar_line(label: str, size_bytes: int, total: int, width: int, screen: Scree
     cells = max(1, round(width * size_bytes / total))
     share = 100 * size_bytes / total
     line = f"{label:{_LABEL_WIDTH}}{format_memory(size_bytes):>9} {share:3.0f}%  "
-    note = PART_NOTES[label]
+    note = recommend.PART_NOTES[label]
     if screen.verbose and len(line) + len(note) <= screen.width:
         return line + screen.style(note, "dim")
     return line + full * cells

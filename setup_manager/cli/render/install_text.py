@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from setup_manager.app.start import StartCommands
-from setup_manager.app.verbs.install import InstallPlan
+from setup_manager.app import install
 from setup_manager.cli.render.explain_text import speed_text
 from setup_manager.cli.terminal import Terminal
-from setup_manager.library import InstalledModel
 from setup_manager.units import format_memory, format_size
 
 NOTHING_DONE = "Nothing was done; run again without --dry-run."
 
 
-def install_plan_text(plan: InstallPlan) -> str:
+def install_plan_text(plan: install.Plan) -> str:
     """Say in few lines what will be done."""
-    download = plan.download
+    download = plan.download.files
     lines = [
         f"  model    {plan.subject.name}, {format_size(plan.subject.model.size_bytes)}"
         + ("" if plan.subject.pinned else " (size checked online)"),
@@ -22,8 +20,8 @@ def install_plan_text(plan: InstallPlan) -> str:
         + (f", {format_size(download.reuse_bytes)} already here" if download.reuse_bytes else ""),
         f"  disk     {format_size(download.peak_disk_bytes)} at the peak"
         + (
-            f", of which {format_size(download.extra_bytes)} for Ollama's copies"
-            if download.extra_bytes
+            f", of which {format_size(download.copied_bytes)} for Ollama's copies"
+            if download.copied_bytes
             else ""
         ),
         f"  runtime  {plan.runtime.name}: {plan.runtime.reason}",
@@ -38,11 +36,9 @@ def install_plan_text(plan: InstallPlan) -> str:
     return "\n".join(lines)
 
 
-def install_text(
-    model: InstalledModel, commands: StartCommands, program: str, terminal: Terminal
-) -> str:
+def install_text(result: install.Result, program: str, terminal: Terminal) -> str:
     """Say how the model is started from now on, where it is, and how to remove it."""
-    styled = terminal.styled
+    model, commands, styled = result.model, result.commands, terminal.styled
     lines = [
         f"{styled('Gemma 4 is ready.', 'bold')} To start it:",
         f"  {styled(commands.start, 'bold')}",

@@ -30,17 +30,25 @@ _SMOKE_WORDS = {
 def stage_line(terminal: Terminal, event: StageEvent) -> str:
     """Print a stage: its mark, name and detail, and its time where that fits on the line."""
     mark = terminal.mark(_STAGE_MARKS[event.status])
-    line = f"{mark} {event.stage:<10} {event.detail}".rstrip()
+    line = f"{mark} {event.stage:<10} {_stage_words(event)}".rstrip()
     seconds = f" ({format_duration(event.seconds)})" if event.seconds >= 1 else ""
     if visible_length(line) + len(seconds) > terminal.columns - 1:
         return line
     return line + terminal.styled(seconds, "dim") if seconds else line
 
 
+def _stage_words(event: StageEvent) -> str:
+    if event.status is StageStatus.RUNNING:
+        return ""  # what follows would be imported for nothing
+    from setup_manager.cli.render.stage_text import stage_text
+
+    return stage_text(event)
+
+
 def trouble_words(event: DownloadEvent) -> str:
     """Say what went wrong on the line, and that nothing is lost by it."""
     if event.event is Kind.RETRY:
-        return f"{event.message}; going on from {format_size(event.bytes)}"
+        return f"{event.message}; resuming at {format_size(event.bytes)}"
     return event.message
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from textwrap import wrap
 
-from setup_manager.app.verbs.recommend import RecommendResult, choice_reasons
+from setup_manager.app import recommend
 from setup_manager.cli.render.explain_text import speed_text
 from setup_manager.cli.terminal import Terminal
 from setup_manager.fit import Choice
@@ -14,7 +14,7 @@ _SHOWN, _SHOWN_REJECTED = 3, 3
 _VERDICT_MARKS = {"fits": "ok", "tight": "warn", "no": "fail"}
 
 
-def recommend_text(result: RecommendResult, terminal: Terminal, *, verbose: bool) -> str:
+def recommend_text(result: recommend.Result, terminal: Terminal, *, verbose: bool) -> str:
     """Print the best choices and the nearest rejected ones; all of them when verbose."""
     found = result.recommendation
     memory = result.machine.memory
@@ -50,7 +50,7 @@ def _choice_lines(
     mark = terminal.mark(_VERDICT_MARKS[choice.verdict])
     size = format_size(choice.size_bytes) + ("" if choice.memory.confirmed else " (computed)")
     title = terminal.styled(choice.model, "bold")
-    reasons = "; ".join(choice_reasons(choice))
+    reasons = "; ".join(recommend.choice_reasons(choice))
     if brief:
         return [f"{mark} {title}  {size}", *_wrapped(reasons, terminal.width)]
     head = f"{rank} {mark} {title}  {size}, {choice.settings.context:,} tokens of context"

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
-from setup_manager.app.verbs.verify import VerifyRow
+from setup_manager.app import verify
 from setup_manager.cli.terminal import Terminal
 from setup_manager.units import format_size
 
 
-def verify_text(rows: Iterable[VerifyRow], terminal: Terminal) -> str:
+def verify_text(result: verify.Result, terminal: Terminal) -> str:
     """Print a line a file."""
-    return "\n".join(_line(row, terminal) for row in rows)
+    return "\n".join(_line(row, terminal) for row in result.files)
 
 
-def _line(row: VerifyRow, terminal: Terminal) -> str:
+def _line(row: verify.FileResult, terminal: Terminal) -> str:
     size = format_size(row.file.artifact.size_bytes)
     if row.repaired is not None:
         fetched = format_size(row.repaired.fetched_bytes)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from setup_manager.errors import RegistrationFailedError
-from setup_manager.net import BadAnswerError, LocalClient, NoAnswerError
+from setup_manager.net import BadAnswerError, LocalClient, RequestError
 from setup_manager.runtimes.ollama.names import full_name, is_plain
 from setup_manager.runtimes.ollama.server import (
     find_model,
@@ -305,7 +305,7 @@ def _has_blob(client: LocalClient, digest: str) -> bool:
     path = f"/api/blobs/{digest}"
     try:
         return client.status(path, method="HEAD") == 200
-    except NoAnswerError as error:
+    except RequestError as error:
         raise unexpected(path, str(error)) from error
 
 
@@ -335,7 +335,7 @@ def _upload(client: LocalClient, file: BlobFile, observer: Observer) -> None:
             file.path,
             lambda sent: observer(RegisterProgress("upload", file.name, sent, total)),
         )
-    except (NoAnswerError, BadAnswerError, OSError) as error:
+    except (RequestError, OSError) as error:
         raise unexpected(path, str(error)) from error
 
 
@@ -374,7 +374,7 @@ def _follow(
             observer(_progress(step, event))
             if event.get("status") == "success":
                 return
-    except (NoAnswerError, BadAnswerError) as error:
+    except RequestError as error:
         raise unexpected(path, str(error)) from error
     raise unexpected(path, "it ended without success")
 
@@ -418,7 +418,7 @@ def _delete(client: LocalClient, name: str) -> None:
 def _send(client: LocalClient, method: str, path: str, body: Mapping[str, Any]) -> None:
     try:
         client.send(method, path, body)
-    except (NoAnswerError, BadAnswerError) as error:
+    except RequestError as error:
         raise unexpected(path, str(error)) from error
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from setup_manager.errors import RegistrationFailedError, RuntimeMissingError
-from setup_manager.net import BadAnswerError, LocalClient, NoAnswerError
+from setup_manager.net import BadAnswerError, LocalClient, RequestError
 from setup_manager.runtimes.base import RuntimeStatus
 from setup_manager.runtimes.ollama.address import Address, parse_host
 from setup_manager.runtimes.ollama.names import full_name
@@ -57,8 +57,6 @@ def find(environment: Mapping[str, str], *, variant: str | None = None) -> Runti
     program = _program(environment.get("PATH", ""))
     try:
         version = read_version(LocalClient(address.endpoint, timeout_seconds=3.0))
-    except NoAnswerError:
-        return _without_server(address, program)
     except BadAnswerError as error:
         return RuntimeStatus(
             NAME,
@@ -67,6 +65,8 @@ def find(environment: Mapping[str, str], *, variant: str | None = None) -> Runti
             detail=f"what answers at {address.endpoint} is not Ollama ({error.detail[:80]})",
             hint="Set OLLAMA_HOST to the address of your Ollama server.",
         )
+    except RequestError:
+        return _without_server(address, program)
     assessment = assess(version, variant)
     return RuntimeStatus(
         NAME,
@@ -89,7 +89,7 @@ def connect(endpoint: str) -> LocalClient:
     client = LocalClient(endpoint, timeout_seconds=30.0)
     try:
         read_version(client)
-    except (NoAnswerError, BadAnswerError) as error:
+    except RequestError as error:
         raise RuntimeMissingError(
             f"No Ollama server answers at {endpoint}.",
             context=(str(error),),
@@ -102,7 +102,7 @@ def read_version(client: LocalClient) -> str:
     """Ask for the version.
 
     Raises:
-        NoAnswerError: If nothing answers.
+        RequestError: If nothing answers.
         BadAnswerError: If it is something else than Ollama.
     """
     answer = client.get("/api/version")
@@ -144,7 +144,7 @@ def ask(client: LocalClient, method: str, path: str, body: Any = None) -> Mappin
     """
     try:
         answer = client.get(path) if method == "GET" else client.post(path, body)
-    except (NoAnswerError, BadAnswerError) as error:
+    except RequestError as error:
         raise unexpected(path, str(error)) from error
     if not isinstance(answer, dict):
         raise unexpected(path, str(answer)[:200])

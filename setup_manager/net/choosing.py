@@ -6,7 +6,6 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
-from typing import Protocol
 
 from setup_manager.catalog import (
     Artifact,
@@ -22,18 +21,41 @@ from setup_manager.catalog import (
     shard_of,
 )
 from setup_manager.errors import AccessDeniedError, UsageError, VerificationFailedError
-from setup_manager.net.metadata import RemoteFile, Snapshot
 
 _PROJECTOR_ORDER = ("F16", "BF16", "Q8_0", None, "F32")
 _DRAFTER_ORDER = ("Q8_0", "Q4_0", None, "F16", "BF16")
 
 
-class Metadata(Protocol):
-    """What is asked of a hub here."""
+@dataclass(frozen=True, slots=True)
+class RemoteFile:
+    """One file of a commit.
 
-    def look_up(self, repository: str, revision: str = "main") -> Snapshot:
-        """Return what a revision is and holds."""
-        ...
+    Attributes:
+        path: Path inside the repository.
+        size_bytes: Length.
+        sha256: Digest of the content, None for a small file that git holds itself.
+        git_sha1: Git's name for the blob.
+    """
+
+    path: str
+    size_bytes: int
+    sha256: str | None
+    git_sha1: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A repository at one commit.
+
+    Attributes:
+        repository: ``org/name`` as the hub spells it.
+        commit: 40 hexadecimal digits.
+        files: By path.
+    """
+
+    repository: str
+    commit: str
+    files: tuple[RemoteFile, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,29 +70,26 @@ class _Weights:
         return self.files[0].path
 
 
-def resolve_repository_model(
+def choose_files(
     reference: RepositoryReference | FileReference,
-    metadata: Metadata,
+    snapshot: Snapshot,
     *,
     with_projector: bool = False,
     with_drafter: bool = False,
 ) -> Model:
-    """Ask the hub which files a MODEL argument means, at which commit, of which digest.
+    """Choose the files that a MODEL argument means, pinned to the snapshot's commit.
 
     Args:
         reference: A repository and quantization, or one file; a shard stands for all of them.
-        metadata: The hub.
+        snapshot: What the repository holds.
         with_projector: Take the projector of the repository too.
         with_drafter: Take its MTP drafter too.
 
     Raises:
-        AccessDeniedError: If the repository, revision or file cannot be had.
+        AccessDeniedError: If there is no such file.
         UsageError: If there is no such quantization, projector or drafter.
         VerificationFailedError: If the hub gives no digest, or shards are missing.
-        DownloadFailedError: If the hub cannot be asked.
     """
-    revision = reference.revision if isinstance(reference, FileReference) else "main"
-    snapshot = metadata.look_up(reference.repository, revision)
     repository, files = snapshot.repository, snapshot.files
     # From here on as the hub spells it: the folder on disk is named after it.
     reference = replace(reference, repository=repository)

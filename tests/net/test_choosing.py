@@ -13,8 +13,9 @@ from setup_manager.errors import (
     UsageError,
     VerificationFailedError,
 )
-from setup_manager.net.metadata import HubMetadata, RemoteFile, Snapshot
-from setup_manager.net.resolve import resolve_repository_model
+from setup_manager.net.choosing import RemoteFile, Snapshot, choose_files
+from setup_manager.net.hub import Hub
+from setup_manager.net.origin import HubAccess
 from setup_manager.rehearsal.loopback import LoopbackHub
 
 StartHub = Callable[..., LoopbackHub]
@@ -48,7 +49,7 @@ def hub(start_hub: StartHub) -> LoopbackHub:
 def resolve(hub: LoopbackHub, text: str, **options: bool) -> Model:
     reference = parse_model(text, ("e2b", "e4b"))
     assert isinstance(reference, RepositoryReference | FileReference)
-    return resolve_repository_model(reference, HubMetadata(hub.endpoint), **options)
+    return Hub(HubAccess(hub.endpoint)).model(reference, **options)
 
 
 def paths(model: Model) -> list[str]:
@@ -157,24 +158,19 @@ class TestCompanions:
             resolve(hub, GOOGLE, with_drafter=True)
 
 
-class _Told:
-    """A hub that tells what a test wants: states no real hub would show."""
-
-    def __init__(self, *told: RemoteFile) -> None:
-        self._told = told
-
-    def look_up(self, repository: str, revision: str = "main") -> Snapshot:
-        return Snapshot(repository, "a" * 40, self._told)
+def told(*files: RemoteFile) -> Snapshot:
+    """States that no real hub would show."""
+    return Snapshot("org/x", "a" * 40, files)
 
 
 def test_a_file_without_a_digest_is_refused() -> None:
-    told = _Told(RemoteFile("x-Q4_0.gguf", 5, None, "b" * 40))
+    snapshot = told(RemoteFile("x-Q4_0.gguf", 5, None, "b" * 40))
     with pytest.raises(VerificationFailedError, match="no SHA-256"):
-        resolve_repository_model(RepositoryReference("org/x", None), told)
+        choose_files(RepositoryReference("org/x", None), snapshot)
 
 
 def test_a_missing_shard_is_refused() -> None:
-    told = _Told(RemoteFile("x-Q4_0-00001-of-00002.gguf", 5, "c" * 64, None))
+    snapshot = told(RemoteFile("x-Q4_0-00001-of-00002.gguf", 5, "c" * 64, None))
     with pytest.raises(VerificationFailedError, match="Shards of org/x:Q4_0") as caught:
-        resolve_repository_model(RepositoryReference("org/x", None), told)
+        choose_files(RepositoryReference("org/x", None), snapshot)
     assert caught.value.context[0] == "the repository has 1 of 2"

@@ -1,0 +1,100 @@
+"""Models that are installed, found by any MODEL argument that means them."""
+
+from __future__ import annotations
+
+from setup_manager.catalog import Role
+from setup_manager.errors import UsageError
+from setup_manager.library import InstalledModel
+from setup_manager.runtimes.base import ModelFiles
+from setup_manager.session import Companions, Session, Subject
+
+
+def find_installed(
+    session: Session, text: str, wanted: Companions | None = None
+) -> tuple[InstalledModel, Subject | None]:
+    """Find a model all of whose files are here.
+
+    Returns:
+        Its record, and what the catalogue knows of it (None where it knows nothing).
+
+    Raises:
+        UsageError: If it is no model, is not installed, or files are gone.
+    """
+    model = session.inventory.find(text)
+    try:
+        subject = Subject(session, text, wanted)
+    except UsageError:
+        if model is None:
+            raise
+        return _complete(model), None
+    model = model or session.inventory.find(subject.name)
+    if model is None:
+        hint = f"Run `gemma-setup install {subject.name}` first."
+        raise not_installed(session, subject.name, hint)
+    return _complete(model), subject
+
+
+def find_recorded(session: Session, text: str) -> InstalledModel:
+    """Find the record of a model, whole or not.
+
+    Raises:
+        UsageError: If there is none.
+    """
+    known = session.inventory.find(text) or session.inventory.find(Subject(session, text).name)
+    if known is None:
+        raise not_installed(session, text, "`gemma-setup list --installed` shows what is here.")
+    return known
+
+
+def canonical_name(session: Session, text: str) -> str:
+    """Spell a MODEL argument as the inventory does; what is none stays as it is."""
+    if session.inventory.find(text) is not None:
+        return text
+    try:
+        return Subject(session, text).name
+    except UsageError:
+        return text
+
+
+def not_installed(session: Session, name: str, hint: str) -> UsageError:
+    """Make the error for a model that is not here."""
+    names = ", ".join(model.name for model in session.inventory.models())
+    return UsageError(
+        f"{name} is not installed.",
+        code="not-installed",
+        context=[f"installed: {names or 'nothing'}"],
+        hint=hint,
+    )
+
+
+def model_files(model: InstalledModel, *, with_drafter: bool = False) -> ModelFiles:
+    """Name the files that a runtime is started with.
+
+    Raises:
+        UsageError: If there are none, since Ollama fetched the model by itself.
+    """
+    if not model.files:
+        raise UsageError(
+            f"{model.name} is in Ollama only: there is no file of it that another runtime can use.",
+            code="not-installed",
+            hint=f"Run `gemma-setup download {model.name}`, or use --runtime ollama.",
+        )
+    projector = model.file(Role.PROJECTOR)
+    drafter = model.file(Role.DRAFTER) if with_drafter else None
+    return ModelFiles(
+        weights=model.weights.path,
+        projector=projector.path if projector else None,
+        drafter=drafter.path if drafter else None,
+    )
+
+
+def _complete(model: InstalledModel) -> InstalledModel:
+    if model.complete:
+        return model
+    gone = [str(file.path) for file in model.files if not file.present]
+    raise UsageError(
+        f"A file of {model.name} is gone or was changed.",
+        code="not-installed",
+        context=gone[:1] or ["its weights were never downloaded"],
+        hint=f"Run `gemma-setup download {model.name}`; it fetches only what is missing.",
+    )
