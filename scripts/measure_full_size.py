@@ -33,7 +33,7 @@ from setup_manager.fit.speed import speed_of
 from setup_manager.fit.weights import estimated_weights
 from setup_manager.machine.facts import Machine
 from setup_manager.machine.probe.machine import read_machine
-from setup_manager.runtimes.options import server_arguments, start_options
+from setup_manager.runtimes.options import StartOptions, server_arguments
 from setup_manager.units import MIB
 
 QUANTIZATIONS = {
@@ -121,7 +121,7 @@ def _wait_until_ready(port: int, server: subprocess.Popen[bytes], deadline_secon
 def run(binary: str, model: Path, settings: Settings) -> tuple[PeakWatch, dict[str, Any], float]:
     """Start a server, ask it twice, and give its peaks, the second timings and the load time."""
     port = _free_port()
-    flags = server_arguments(start_options(settings))
+    flags = server_arguments(StartOptions.of(settings))
     command = [binary, "--model", str(model), "--host", "127.0.0.1", "--port", str(port), *flags]
     started = time.monotonic()
     with tempfile.TemporaryFile() as log:

@@ -11,7 +11,7 @@ from setup_manager.app.verbs.runtime import ChosenRuntime, choose_runtime, find_
 from setup_manager.fit import Settings, fit_of
 from setup_manager.library import InstalledModel
 from setup_manager.machine import Machine
-from setup_manager.runtimes.base import RuntimeStatus
+from setup_manager.runtimes import RuntimeStatus
 from setup_manager.session import Session, Subject
 
 
@@ -36,7 +36,7 @@ def plan_launch(
     session: Session,
     text: str,
     asked: Run,
-    choose: Callable[[Sequence[RuntimeStatus], str], ChosenRuntime] = choose_runtime,
+    choose: Callable[[Sequence[RuntimeStatus], str, str | None], ChosenRuntime] = choose_runtime,
 ) -> Launch:
     """Say how an installed model is started.
 
@@ -51,7 +51,7 @@ def plan_launch(
         RuntimeMissingError: If nothing here can run it.
     """
     model, subject = find_installed(session, text, asked)
-    runtime = choose(find_runtimes(session), asked.runtime)
+    runtime = choose(find_runtimes(session), asked.runtime, model.variant)
     if subject is None:
         return Launch(model, None, runtime, asked.settings(runtime.name))
     settings = settings_for(subject, asked, session.machine, runtime.name)

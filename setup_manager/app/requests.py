@@ -15,6 +15,7 @@ from typing import Literal, get_args
 from setup_manager.errors import UsageError
 from setup_manager.fit import Settings
 from setup_manager.machine import Machine, from_document
+from setup_manager.runtimes import REGISTRY
 from setup_manager.session import Companions, Session
 
 KvTypeName = Literal["f16", "q8_0", "q4_0"]
@@ -61,12 +62,13 @@ class Run(Companions):
 
     def __post_init__(self) -> None:
         require("kv_type", self.kv_type, (None, *get_args(KvTypeName)))
+        require("runtime", self.runtime, ("auto", *REGISTRY))
         self.settings()
 
     @property
     def planned_runtime(self) -> str:
         """The runtime that memory is worked out for when none needs to be here yet."""
-        return _USUAL_RUNTIME if self.runtime == "auto" else self.runtime
+        return REGISTRY.first if self.runtime == "auto" else self.runtime
 
     def settings(self, runtime: str | None = None) -> Settings:
         """Make settings; what was not asked for is the default's.
@@ -78,13 +80,16 @@ class Run(Companions):
             UsageError: If a number is out of range.
         """
         default = Settings()
+        engine = REGISTRY[runtime or self.planned_runtime]
         settings = Settings(
             context=default.context if self.context is None else self.context,
             slots=default.slots if self.slots is None else self.slots,
             ubatch=default.ubatch if self.ubatch is None else self.ubatch,
             projector=self.with_projector,
             drafter=self.with_drafter,
-            runtime=runtime or self.planned_runtime,
+            runtime=engine.name,
+            program_bytes=engine.program_bytes,
+            bounds_caches=engine.bounds_caches,
         )
         return settings.stored_as(self.kv_type) if self.kv_type else settings
 
@@ -126,21 +131,6 @@ class RankedRun(Run):
     def __post_init__(self) -> None:
         super().__post_init__()
         require("prefer", self.prefer, get_args(PreferenceName))
-
-
-@dataclass(frozen=True, kw_only=True)
-class IntoOllama:
-    """How a model gets into Ollama.
-
-    Attributes:
-        ollama_link: Link the blobs and write the manifest by hand: no copy, undocumented.
-        pull: Let Ollama fetch the model from the hub by itself.
-        name: Name to register under, None for the usual one.
-    """
-
-    ollama_link: bool = False
-    pull: bool = False
-    name: str | None = None
 
 
 def require(field: str, value: object, known: Iterable[object]) -> None:

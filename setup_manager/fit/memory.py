@@ -25,9 +25,6 @@ from setup_manager.fit.weights import rearranged_bytes
 from setup_manager.machine import Vendor
 from setup_manager.units import MIB
 
-# The engine's own code, tables and threads, in main memory; measured, see README.
-PROGRAM_BYTES = {"llama.cpp": 140 * MIB, "ollama": 200 * MIB, "embedded": 160 * MIB}
-
 # llama-server's ceilings where nothing is said: --cache-ram 8192, --ctx-checkpoints 32.
 _DEFAULT_PROMPT_CACHE_BYTES = 8192 * MIB
 _DEFAULT_CHECKPOINTS = 32
@@ -47,11 +44,11 @@ def _other_bytes(architecture: Architecture, settings: Settings) -> int:
 
     What Ollama keeps of the latter two cannot be set and counts as growth instead.
     """
-    if settings.runtime == "ollama":
-        return PROGRAM_BYTES["ollama"]
+    if not settings.bounds_caches:
+        return settings.program_bytes
     checkpoints = settings.context_checkpoints * settings.slots
     return (
-        PROGRAM_BYTES[settings.runtime]
+        settings.program_bytes
         + settings.prompt_cache_bytes
         + checkpoints * local_cache_bytes(architecture, settings)
     )
@@ -63,7 +60,7 @@ def _growth_bytes(architecture: Architecture, settings: Settings) -> int:
     Ollama passes no ``--cache-ram`` and no ``--ctx-checkpoints`` (llm/llama_server.go), so that
     llama-server's own ceilings hold.
     """
-    if settings.runtime != "ollama":
+    if settings.bounds_caches:
         return 0
     checkpoints = _DEFAULT_CHECKPOINTS * settings.slots * local_cache_bytes(architecture, settings)
     return _DEFAULT_PROMPT_CACHE_BYTES + checkpoints

@@ -7,6 +7,7 @@ from typing import Literal
 
 from setup_manager.catalog import Architecture
 from setup_manager.errors import UsageError
+from setup_manager.units import MIB
 
 CacheType = Literal["f16", "q8_0", "q4_0"]
 
@@ -39,7 +40,9 @@ class Settings:
         gpu_layers: Layers on the GPU; None for as many as fit.
         projector: Whether the projector is loaded.
         drafter: Whether the drafter is loaded.
-        runtime: ``"llama.cpp"``, ``"ollama"`` or ``"embedded"``.
+        runtime: Name of what runs it, for the documents.
+        program_bytes: The engine's own code, tables and threads in main memory.
+        bounds_caches: Whether the two ceilings below are set; an engine without has its own.
         prompt_cache_bytes: Ceiling of the server's prompt cache in main memory (``--cache-ram``).
         context_checkpoints: Saved states of the local layers a slot may keep
             (``--ctx-checkpoints``). One is enough to go on when a chat drops its last thoughts; the
@@ -59,6 +62,8 @@ class Settings:
     projector: bool = False
     drafter: bool = False
     runtime: str = "llama.cpp"
+    program_bytes: int = 140 * MIB
+    bounds_caches: bool = True
     prompt_cache_bytes: int = 0
     context_checkpoints: int = 1
 
@@ -69,9 +74,6 @@ class Settings:
     def stored_as(self, kind: CacheType) -> Settings:
         """Store keys and values alike."""
         return replace(self, kv_type=KvType(kind, kind))
-
-
-RUNTIMES = ("llama.cpp", "ollama", "embedded")
 
 
 def _check_counts(settings: Settings) -> None:
@@ -97,12 +99,6 @@ def _check_rest(settings: Settings) -> None:
         raise UsageError(
             "A prompt cache or a number of checkpoints below zero makes no sense.",
             hint="Use 0 to do without.",
-        )
-    if settings.runtime not in RUNTIMES:
-        raise UsageError(
-            f"There is no runtime called {settings.runtime!r}.",
-            context=[f"known: {', '.join(RUNTIMES)}"],
-            hint="Use --runtime llama.cpp, ollama or embedded.",
         )
     if not settings.flash_attention and settings.kv_type.values != "f16":
         raise UsageError(

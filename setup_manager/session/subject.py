@@ -164,6 +164,11 @@ class Subject:
         )
 
     @property
+    def variant_key(self) -> str | None:
+        """Which variant of the catalogue it is, None for another; asks nobody."""
+        return self._selection.variant.key if self._selection else None
+
+    @property
     def file(self) -> CatalogFile | None:
         """Its weights as the catalogue has them."""
         return self._selection.weights if self._selection else None

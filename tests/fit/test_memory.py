@@ -44,7 +44,7 @@ any_settings = st.builds(
     gpu_layers=st.one_of(st.none(), st.integers(0, 31)),
     projector=st.booleans(),
     drafter=st.booleans(),
-    runtime=st.sampled_from(["llama.cpp", "ollama", "embedded"]),
+    bounds_caches=st.booleans(),
     context_checkpoints=st.integers(0, 4),
 )
 
@@ -170,7 +170,6 @@ def test_checkpoints_and_prompt_cache_count() -> None:
         {"gpu_layers": 44},
         {"context": 131073},
         {"context_checkpoints": -1},
-        {"runtime": "vllm"},
         {"kv_type": KvType(values="q8_0"), "flash_attention": False},
     ],
 )
@@ -182,7 +181,7 @@ def test_bad_settings_are_a_usage_error(wrong: dict[str, Any]) -> None:
 
 
 def test_what_ollama_may_grow_by_is_told_and_in_no_sum() -> None:
-    use = memory_of(Load(E4B, E4B_WEIGHTS, Settings(8192, runtime="ollama"), cpu_machine()))
+    use = memory_of(Load(E4B, E4B_WEIGHTS, Settings(8192, bounds_caches=False), cpu_machine()))
     ours = memory_of(Load(E4B, E4B_WEIGHTS, Settings(8192), cpu_machine()))
     assert use.growth_bytes == 8192 * MIB + 32 * 40 * MIB
     assert ours.growth_bytes == 0

@@ -15,12 +15,12 @@ from setup_manager.app.verbs.runtime import (
     choose_runtime,
     find_runtimes,
     runtime_document,
+    ways_to_get_one,
 )
 from setup_manager.codec import to_plain
 from setup_manager.download import DownloadPlan
 from setup_manager.errors import InsufficientDiskError, SetupError
 from setup_manager.fit import Fit, Settings, fit_of
-from setup_manager.hints import install_extra
 from setup_manager.machine import (
     Check,
     Live,
@@ -30,7 +30,7 @@ from setup_manager.machine import (
 )
 from setup_manager.net import Hub
 from setup_manager.privacy import mask, mask_document
-from setup_manager.runtimes.base import RuntimeStatus
+from setup_manager.runtimes import RuntimeStatus
 from setup_manager.session import Session, Subject
 from setup_manager.units import format_memory, format_rate, format_size
 
@@ -183,7 +183,7 @@ def _runtime_checks(statuses: Sequence[RuntimeStatus]) -> Iterator[Check]:
             "runtimes",
             Status.FAIL,
             "nothing here can run Gemma 4",
-            f"Run `{install_extra('embedded')}`, or install llama.cpp or Ollama.",
+            ways_to_get_one(),
             "runtimes",
         )
 
@@ -216,7 +216,7 @@ def _model_checks(
 ) -> tuple[Check, ...]:
     """Judge one model on the machine of a result: its memory, its disk, its runtime."""
     machine = result.machine
-    checks = [_runtime_check(result.runtimes, request.runtime)] if result.runtimes else []
+    checks = [_runtime_check(result.runtimes, request.runtime, subject)] if result.runtimes else []
     settings = settings_for(subject, request, machine, request.planned_runtime)
     checks.append(_memory_check(subject, settings, machine))
     if machine is session.machine:
@@ -224,9 +224,9 @@ def _model_checks(
     return tuple(checks)
 
 
-def _runtime_check(statuses: Sequence[RuntimeStatus], wanted: str) -> Check:
+def _runtime_check(statuses: Sequence[RuntimeStatus], wanted: str, subject: Subject) -> Check:
     try:
-        chosen = choose_runtime(statuses, wanted)
+        chosen = choose_runtime(statuses, wanted, subject.variant_key)
     except SetupError as error:
         return Check("model runtime", Status.FAIL, error.message, error.hint, "model")
     return Check("model runtime", Status.OK, f"{chosen.name}: {chosen.reason}", group="model")

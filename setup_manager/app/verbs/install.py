@@ -16,7 +16,7 @@ from setup_manager.app.documents import plain
 from setup_manager.app.planning import Launch, settings_for
 from setup_manager.app.reasons import shorter_context
 from setup_manager.app.record import recorded
-from setup_manager.app.requests import Files, IntoOllama, RankedRun
+from setup_manager.app.requests import Files, RankedRun
 from setup_manager.app.stages import StageResult, Stages, with_skipped
 from setup_manager.app.transfer import plan_transfer
 from setup_manager.app.verbs import check, download, recommend, register, runtime, smoke
@@ -30,13 +30,14 @@ from setup_manager.errors import (
 )
 from setup_manager.fit import Fit, Settings, fit_of
 from setup_manager.library import InstalledModel
+from setup_manager.runtimes import RegisterOptions
 from setup_manager.session import Session, Subject
 from setup_manager.smoke import SmokeReport, require_passed
 from setup_manager.units import format_memory
 
 
 @dataclass(frozen=True, kw_only=True)
-class Request(Files, RankedRun, IntoOllama):
+class Request(Files, RankedRun, RegisterOptions):
     """What is to be installed, and how.
 
     Attributes:
@@ -149,8 +150,9 @@ def plan(
         # A wrong MODEL is told before anything is looked at.
         named = _subject(session, request.model, request) if request.model is not None else None
         checked = _check(session, stages)
-        chosen = _choose_runtime(session, request.runtime, checked, offer)
+        chosen = _choose_runtime(session, request.runtime, named, checked, offer)
         subject = _recommend(session, stages, request, named, chosen)
+        chosen = _suited(session, request.runtime, subject, chosen)
         made = _plan(session, stages, request, subject, chosen)
     return replace(made, stages=stages.ended)
 
@@ -199,18 +201,29 @@ def _check(session: Session, stages: Stages) -> check.Result:
 def _choose_runtime(
     session: Session,
     wanted: str,
+    named: Subject | None,
     checked: check.Result,
     offer: Callable[[runtime.Plan], bool] | None,
 ) -> ChosenRuntime:
     """Choose what runs the model; where nothing can, offer llama.cpp's official build."""
+    variant = named.variant_key if named is not None else None
     try:
-        return choose_runtime(checked.runtimes, wanted)
+        return choose_runtime(checked.runtimes, wanted, variant)
     except RuntimeMissingError:
-        if wanted not in {"auto", "llama.cpp"} or offer is None:
+        if wanted not in {"auto", runtime.installable(session).name} or offer is None:
             raise
         if not _accept_build(session, offer):
             raise
-    return choose_runtime(find_runtimes(session), wanted)
+    return choose_runtime(find_runtimes(session), wanted, variant)
+
+
+def _suited(
+    session: Session, wanted: str, subject: Subject, chosen: ChosenRuntime
+) -> ChosenRuntime:
+    """Choose again if the runtime is too old for the model that was recommended with it."""
+    if chosen.suits(subject.variant_key):
+        return chosen
+    return choose_runtime(find_runtimes(session), wanted, subject.variant_key)
 
 
 def _accept_build(session: Session, offer: Callable[[runtime.Plan], bool]) -> bool:
@@ -261,12 +274,13 @@ def _make_plan(session: Session, request: Request, subject: Subject, chosen: Cho
     """Work out everything that will be done; asks the hub only for files that are not pinned."""
     machine, model = session.machine, subject.model
     settings = settings_for(subject, request, machine, chosen.name)
-    copied = register.copied_bytes(session, model, chosen.status, request)
-    store = register.ollama_store(session) if copied else None
-    if _pulled(request, chosen):
-        files = session.downloader.plan((), copied_bytes=copied, copied_to=store)
+    copies = session.runtime(chosen.name).copies(model, chosen.status, request)
+    if _pulled(session, request, chosen):
+        files = session.downloader.plan((), copied_bytes=copies.peak_bytes, copied_to=copies.store)
     else:
-        files = plan_transfer(session, model, copied_bytes=copied, copied_to=store)
+        files = plan_transfer(
+            session, model, copied_bytes=copies.peak_bytes, copied_to=copies.store
+        )
     made = Plan(request, subject, chosen, settings, download.Plan(model, files))
     if subject.variant is None:
         return made
@@ -274,15 +288,15 @@ def _make_plan(session: Session, request: Request, subject: Subject, chosen: Cho
     return replace(made, fit=fit_of(load, measurements=session.measurements.all()))
 
 
-def _pulled(way: IntoOllama, chosen: ChosenRuntime) -> bool:
-    """Whether Ollama is to fetch the model by itself."""
-    return way.pull and chosen.name == "ollama"
+def _pulled(session: Session, options: RegisterOptions, chosen: ChosenRuntime) -> bool:
+    """Whether the runtime is to fetch the model by itself."""
+    return options.pull and bool(session.runtime(chosen.name).own_server)
 
 
 def _download(session: Session, stages: Stages, plan: Plan) -> InstalledModel:
     planned = plan.download
     with stages.stage("download") as stage:
-        if _pulled(plan.request, plan.runtime):
+        if _pulled(session, plan.request, plan.runtime):
             stage.end(skipped=True)
             known = session.inventory.find(planned.model.name)
             return known or session.inventory.record_start(planned.model, {})
