@@ -6,11 +6,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from setup_manager.app.folders import layout_of
 from setup_manager.catalog import Model
 from setup_manager.download import DownloadPlan, FileJob, VerifiedFile, plan_files
 from setup_manager.download import check_disk as check_room
 from setup_manager.download import fetch as fetch_files
-from setup_manager.library import InstalledModel
+from setup_manager.errors import SetupError
+from setup_manager.library import InstalledFile, InstalledModel
 from setup_manager.session import Session
 
 
@@ -24,6 +26,15 @@ def plan_transfer(session: Session, model: Model, *, copied_bytes: int = 0) -> D
     """
     options = replace(session.downloading, extra_bytes=copied_bytes)
     return plan_files(_jobs(session, model), session.layout, options)
+
+
+def arrived_bytes(session: Session, file: InstalledFile) -> int:
+    """Count what is here of a file whose download has not ended; the next one continues there."""
+    job = FileJob(file.artifact, session.origins)
+    try:
+        return plan_files((job,), layout_of(file), session.downloading).reuse_bytes
+    except SetupError:  # a record that was edited
+        return 0
 
 
 def check_disk(session: Session, planned: DownloadPlan) -> None:
