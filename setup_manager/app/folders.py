@@ -20,13 +20,6 @@ def layout_of(file: InstalledFile) -> HubCacheLayout | PlainFolderLayout:
     return PlainFolderLayout(commit.parent)
 
 
-def device_of(folder: Path) -> int:
-    """Return the number of the file system that a folder is on, or will be on once it is made."""
-    while not folder.exists() and folder != folder.parent:
-        folder = folder.parent
-    return folder.stat().st_dev
-
-
 def delete_files(paths: Sequence[Path]) -> int:
     """Delete files; one that is gone already is no error.
 

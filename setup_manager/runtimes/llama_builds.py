@@ -12,21 +12,21 @@ import os
 import re
 import shutil
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from setup_manager.catalog import Artifact
 from setup_manager.download import (
+    Downloader,
+    DownloadEvent,
     DownloadOptions,
-    FileClaim,
     FileJob,
     FilePlaces,
-    Observer,
-    fetch,
 )
 from setup_manager.errors import DownloadFailedError, RuntimeMissingError
+from setup_manager.fs import FileLock
 from setup_manager.net import NetworkOptions, Origin, RequestError, Stream
 from setup_manager.runtimes.base import RuntimeStatus
 from setup_manager.runtimes.llama_cpp import PROGRAM, inspect
@@ -142,7 +142,7 @@ class LlamaBuilds:
             UnsafeArchiveError: If an archive is not safe to unpack.
             RuntimeMissingError: If what comes out does not run here or cannot run Gemma 4.
         """
-        with self._claimed():
+        with FileLock(self.lock):
             unfinished = self.root / f"{_UNFINISHED}{name}-{os.getpid()}"
             try:
                 for archive in archives:
@@ -164,7 +164,7 @@ class LlamaBuilds:
         Returns:
             Whether it was there.
         """
-        with self._claimed():
+        with FileLock(self.lock):
             if name not in {folder.name for folder in self._folders()}:
                 return False
             _discard(self.root / name)
@@ -182,9 +182,6 @@ class LlamaBuilds:
         if not self.root.is_dir():
             return ()
         return tuple(p for p in self.root.iterdir() if p.name.startswith(_UNFINISHED))
-
-    def _claimed(self) -> FileClaim:
-        return FileClaim(self.lock, wait=True, on_wait=lambda: None, cancelled=lambda: False)
 
     def _folders(self) -> list[Path]:
         if not self.root.is_dir():
@@ -232,7 +229,7 @@ def install(
     build: Build,
     network: NetworkOptions,
     options: DownloadOptions | None = None,
-    observer: Observer = lambda _event: None,
+    observer: Callable[[DownloadEvent], None] = lambda _event: None,
     cancel: threading.Event | None = None,
 ) -> tuple[InstalledBuild, RuntimeStatus]:
     """Fetch a build through the download engine, with the digests of the release, and add it.
@@ -244,7 +241,9 @@ def install(
     """
     layout = builds.archives
     jobs = [_job(build.tag, asset) for asset in build.assets]
-    fetch(jobs, layout, options, observer, network, cancel)
+    Downloader(
+        layout, options or DownloadOptions(), observer, network, cancel or threading.Event()
+    ).fetch(jobs)
     paths = [layout.places(job.artifact).content for job in jobs]
     added = builds.add(build.name, paths)
     shutil.rmtree(layout.root, ignore_errors=True)

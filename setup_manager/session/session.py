@@ -18,7 +18,7 @@ from setup_manager.runtimes.releases import RELEASES_URL
 from setup_manager.session.events import Observer, Silence
 
 if TYPE_CHECKING:
-    from setup_manager.download import DownloadOptions
+    from setup_manager.download import Downloader, DownloadOptions
     from setup_manager.library import HubCacheLayout, PlainFolderLayout
     from setup_manager.machine import Machine
     from setup_manager.net import Hub, HubAccess, NetworkOptions, Origin
@@ -132,6 +132,15 @@ class Session:
         if self.paths.models:
             return PlainFolderLayout(self.paths.models.path)
         return HubCacheLayout(self.paths.hub_cache.path)
+
+    @property
+    def downloader(self) -> Downloader:
+        """What brings files into the models folder, telling the observer of the moment."""
+        from setup_manager.download import Downloader
+
+        return Downloader(
+            self.layout, self.downloading, self.observer.download, self.network, self.cancel
+        )
 
     @cached_property
     def metadata(self) -> Hub:

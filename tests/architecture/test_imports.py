@@ -34,7 +34,7 @@ OWNERS = {
     "urllib3": ("net/",),
     "huggingface_hub": ("net/",),
     "psutil": ("machine/",),
-    "filelock": ("download/store.py",),
+    "filelock": ("fs/lock.py",),
     "click": ("cli/",),
     "tqdm": ("cli/progress.py",),
     "jinja2": ("report/",),

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from setup_manager.download import FileJob, fetch
+from setup_manager.download import Downloader, FileJob
 from setup_manager.errors import AccessDeniedError, DownloadFailedError, SetupError, UsageError
 from setup_manager.library import PlainFolderLayout
 from setup_manager.net.choosing import RemoteFile
@@ -413,7 +413,7 @@ def test_gated_and_missing_are_one_error_whichever_part_asks(
         ask(hub.endpoint)
     job = FileJob(artifact, HubAccess(hub.endpoint).origins)
     with pytest.raises(AccessDeniedError) as fetched:
-        fetch([job], PlainFolderLayout(tmp_path))
+        Downloader(PlainFolderLayout(tmp_path)).fetch([job])
     for name in ("code", "message", "hint"):
         assert getattr(asked.value, name) == getattr(fetched.value, name)
     assert hub.endpoint in asked.value.hint

@@ -20,21 +20,19 @@ TAKER = """
 import sys
 from pathlib import Path
 from setup_manager.catalog.artifact import Artifact
-from setup_manager.download.options import NetworkOptions
-from setup_manager.net.origin import Origin
-from setup_manager.net.transport import HttpTransport
+from setup_manager.download import Downloader
+from setup_manager.net import Origin
 from setup_manager.library.layout import PlainFolderLayout
 from setup_manager.recover.adopt import TakeOver
-from setup_manager.recover.hub_reader import HubReader
 from setup_manager.recover.offer import found_for
 
 endpoint, models, theirs, move, repository, path, commit, size, sha256 = sys.argv[1:]
 artifact = Artifact(repository, path, commit, int(size), sha256)
-reader = HubReader([Origin(endpoint)], HttpTransport(NetworkOptions()))
-take = TakeOver(PlainFolderLayout(Path(models)), reader, move=move == "move")
+downloader = Downloader(PlainFolderLayout(Path(models)))
 offers = found_for(artifact, [Path(theirs)], settle_seconds=0)
 print("ready", flush=True)
-take.use(offers)
+with downloader.reader([Origin(endpoint)]) as reader:
+    TakeOver(downloader, reader, move=move == "move").use(offers)
 """
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from setup_manager.app import install
 from setup_manager.catalog.load import load_catalog
-from setup_manager.download.options import DownloadOptions
+from setup_manager.download.job import DownloadOptions
 from setup_manager.library.paths import resolve_paths
 from setup_manager.machine.facts import Container, Disk, Machine, MemoryUser
 from setup_manager.net.options import NetworkOptions

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from setup_manager.download.options import DownloadOptions
+from setup_manager.download.job import DownloadOptions
 from setup_manager.errors import (
     DownloadFailedError,
     InterruptedByUserError,

@@ -9,7 +9,7 @@ from typing import Any
 
 from setup_manager.app.planning import settings_for
 from setup_manager.app.requests import OnMachine, Run
-from setup_manager.app.transfer import check_disk, plan_transfer
+from setup_manager.app.transfer import plan_transfer
 from setup_manager.app.verbs.runtime import (
     choose_runtime,
     find_runtimes,
@@ -268,7 +268,7 @@ def _disk_check(session: Session, subject: Subject) -> Check:
         return Check("model disk", Status.OK, detail, group="model")
     planned = plan_transfer(session, subject.model)
     try:
-        check_disk(session, planned)
+        planned.check_room()
     except InsufficientDiskError as error:
         detail = "; ".join(error.context)
         return Check("model disk", Status.FAIL, detail, error.hint, "model")

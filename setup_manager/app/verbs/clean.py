@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from setup_manager.app.folders import allocated_bytes, delete_files, layout_of
-from setup_manager.download import FileBusyError, FileClaim
+from setup_manager.fs import FileLock, LockedError
 from setup_manager.library import HubCacheLayout, PlainFolderLayout
 from setup_manager.session import Session
 
@@ -100,11 +100,10 @@ def run(session: Session, plan: Plan) -> Result:
     """
     freed, busy = 0, []
     for item in plan.found:
-        claim = FileClaim(item.lock, wait=False, on_wait=lambda: None, cancelled=lambda: False)
         try:
-            with claim:
+            with FileLock(item.lock, wait=False):
                 freed += _drop(item)
-        except FileBusyError:
+        except LockedError:
             busy.append(item.path)
     _forget_unfinished(session)
     return Result(plan, freed, tuple(busy))

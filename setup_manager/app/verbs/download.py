@@ -9,7 +9,7 @@ from typing import Any
 
 from setup_manager.app.record import recorded
 from setup_manager.app.requests import Files
-from setup_manager.app.transfer import arrived_bytes, check_disk, plan_transfer, transfer
+from setup_manager.app.transfer import arrived_bytes, plan_transfer, transfer
 from setup_manager.app.verbs.recover import use_leftovers
 from setup_manager.catalog import Model
 from setup_manager.download import DownloadPlan, VerifiedFile
@@ -61,7 +61,7 @@ class Plan:
             "fetch_bytes": self.files.fetch_bytes,
             "reuse_bytes": self.files.reuse_bytes,
             "write_bytes": self.files.write_bytes,
-            "copied_bytes": self.files.extra_bytes,
+            "copied_bytes": self.files.copied_bytes,
             "peak_disk_bytes": self.files.peak_disk_bytes,
         }
 
@@ -139,7 +139,7 @@ def plan(session: Session, request: Request) -> Plan:
     """
     model = Subject(session, request.model, request, latest=request.latest).model
     planned = plan_transfer(session, model)
-    check_disk(session, planned)
+    planned.check_room()
     return Plan(model, planned)
 
 

@@ -13,14 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from setup_manager.app.planning import Launch, settings_for
-from setup_manager.app.record import recorded
+from setup_manager.app.record import expected_rate, recorded
 from setup_manager.app.requests import Files, IntoOllama, RankedRun
 from setup_manager.app.stages import StageResult, Stages, with_skipped
-from setup_manager.app.transfer import check_disk, plan_transfer
+from setup_manager.app.transfer import plan_transfer
 from setup_manager.app.verbs import check, download, recommend, register, runtime, smoke
 from setup_manager.app.verbs.runtime import ChosenRuntime, choose_runtime, find_runtimes
 from setup_manager.app.verbs.serve import StartCommands
-from setup_manager.download import DownloadPlan
 from setup_manager.errors import (
     InsufficientMemoryError,
     InterruptedByUserError,
@@ -71,6 +70,7 @@ class Plan:
         memory: What it will take, None where that cannot be worked out.
         speed: How fast it will be, None likewise.
         verdict: Whether it fits, None likewise.
+        line_rate: Bytes per second to expect, None where nothing was downloaded before.
         stages: What was done to make the plan.
     """
 
@@ -82,6 +82,7 @@ class Plan:
     memory: MemoryUse | None = None
     speed: Speed | None = None
     verdict: Verdict | None = None
+    line_rate: float | None = None
     stages: tuple[StageResult, ...] = ()
 
     def document(self) -> dict[str, Any]:
@@ -94,7 +95,14 @@ class Plan:
             "memory": memory_document(self.memory) if self.memory else None,
             "speed": speed_document(self.speed) if self.speed else None,
             "verdict": self.verdict.value if self.verdict else None,
+            "download_seconds": self.download_seconds,
         }
+
+    @property
+    def download_seconds(self) -> float | None:
+        """How long the download will take, None where no rate is known."""
+        fetch = self.download.files.fetch_bytes
+        return round(fetch / self.line_rate, 1) if self.line_rate else None
 
     @property
     def progress(self) -> Progress:
@@ -269,7 +277,7 @@ def _plan(
         made = _make_plan(session, request, subject, chosen)
         stage.end(made)
         _refuse_unfit(session, made)
-        _check_disks(session, made.download.files)
+        made.download.files.check_room()
     return made
 
 
@@ -278,11 +286,15 @@ def _make_plan(session: Session, request: Request, subject: Subject, chosen: Cho
     machine, model = session.machine, subject.model
     settings = settings_for(subject, request, machine, chosen.name)
     copied = register.copied_bytes(session, model, chosen.status, request)
+    store = register.ollama_store(session) if copied else None
     if _pulled(request, chosen):
-        files = DownloadPlan((), extra_bytes=copied)
+        files = session.downloader.plan((), copied_bytes=copied, copied_to=store)
     else:
-        files = plan_transfer(session, model, copied_bytes=copied)
-    made = Plan(request, subject, chosen, settings, download.Plan(model, files))
+        files = plan_transfer(session, model, copied_bytes=copied, copied_to=store)
+    line_rate = expected_rate(session)
+    made = Plan(
+        request, subject, chosen, settings, download.Plan(model, files), line_rate=line_rate
+    )
     if subject.variant is None:
         return made
     architecture, weights = subject.variant.architecture, subject.weights
@@ -298,19 +310,6 @@ def _pulled(way: IntoOllama, chosen: ChosenRuntime) -> bool:
     return way.pull and chosen.name == "ollama"
 
 
-def _check_disks(session: Session, planned: DownloadPlan) -> None:
-    """Refuse a plan without room for the files, or for copies in a store on another disk.
-
-    Raises:
-        InsufficientDiskError: With what is needed and what is free, and where.
-    """
-    if register.shares_disk(session):
-        check_disk(session, planned)
-    else:
-        check_disk(session, replace(planned, extra_bytes=0))
-        register.check_store(session, planned.extra_bytes)
-
-
 def _download(session: Session, stages: Stages, plan: Plan) -> InstalledModel:
     planned = plan.download
     with stages.stage("download") as stage:
@@ -318,8 +317,6 @@ def _download(session: Session, stages: Stages, plan: Plan) -> InstalledModel:
             stage.end(skipped=True)
             known = session.inventory.find(planned.model.name)
             return known or session.inventory.record_start(planned.model, {})
-        if not register.shares_disk(session):
-            planned = replace(planned, files=replace(planned.files, extra_bytes=0))
         result = download.carry_out(session, planned)
         stage.end(result, skipped=result.fetched_bytes == 0)
     return result.installed

@@ -7,6 +7,7 @@ from typing import Any
 
 from setup_manager import fit
 from setup_manager.app.planning import settings_for
+from setup_manager.app.record import expected_rate
 from setup_manager.app.requests import OnMachine, RankedRun, Run, TaskName, require
 from setup_manager.catalog import weight_files
 from setup_manager.codec import to_plain
@@ -36,7 +37,7 @@ class Request(RankedRun, OnMachine):
     Attributes:
         task: What the model is wanted for.
         headroom_bytes: Memory to leave free, None for the rule.
-        download_bytes_per_second: Rate of the line, None if unknown.
+        download_bytes_per_second: Rate of the line, None for that of the last download.
     """
 
     task: TaskName = "chat"
@@ -95,7 +96,7 @@ def run(session: Session, request: Request) -> Result:
         preference=Preference(request.prefer),
         task=Task(request.task),
         headroom_bytes=request.headroom_bytes,
-        download_bytes_per_second=request.download_bytes_per_second,
+        download_bytes_per_second=request.download_bytes_per_second or expected_rate(session),
     )
     measurements = session.measurements.all()
     found = rank_choices(session.catalog, machine, weighed, measurements=measurements)

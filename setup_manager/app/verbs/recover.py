@@ -14,7 +14,6 @@ from setup_manager.download import VerifiedFile
 from setup_manager.errors import SetupError
 from setup_manager.recover import (
     Finding,
-    HubReader,
     Offer,
     Outcome,
     TakeOver,
@@ -149,7 +148,9 @@ def _recover(
         for note in outcome.notes:
             session.observer.note(f"  {note}")
 
-    _, (file,) = transfer(session, model, plan_transfer(session, model), adopt)
+    planned = plan_transfer(session, model)
+    planned.check_room()
+    _, (file,) = transfer(session, model, planned, adopt)
     return Recovered(file, outcome)
 
 
@@ -225,13 +226,12 @@ _STOPS = frozenset({10, 18, 130})  # a full disk, another process, Ctrl-C: going
 
 @contextmanager
 def _taking_over(session: Session, *, move: bool) -> Iterator[TakeOver]:
-    with session.network.connect() as transport:
+    downloader = session.downloader
+    with downloader.reader(session.origins) as reader:
         yield TakeOver(
-            layout=session.layout,
-            reader=HubReader(session.origins, transport, session.downloading),
-            options=session.downloading,
+            downloader,
+            reader,
             move=move,
-            cancel=session.cancel,
             tell=lambda sentence: session.observer.note(f"  {sentence}"),
         )
 

@@ -11,14 +11,12 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from setup_manager.app.folders import device_of
 from setup_manager.app.installed import model_files
 from setup_manager.app.planning import Launch, plan_launch
 from setup_manager.app.requests import IntoOllama, Run
 from setup_manager.app.verbs.serve import StartCommands, start_commands
 from setup_manager.catalog import Model, Role
-from setup_manager.download import DownloadPlan, check_disk
-from setup_manager.errors import InsufficientDiskError, RegistrationFailedError
+from setup_manager.errors import RegistrationFailedError
 from setup_manager.fit import Settings
 from setup_manager.library import InstalledModel, Registration
 from setup_manager.net import LocalClient
@@ -108,7 +106,9 @@ def plan(session: Session, request: Request) -> Plan:
     """
     launch = plan_launch(session, request.model, request)
     copied = copied_bytes(session, _files_of(launch.model), launch.runtime.status, request)
-    check_store(session, copied)
+    if copied:
+        store = ollama_store(session)
+        session.downloader.plan((), copied_bytes=copied, copied_to=store).check_room()
     return Plan(launch, request, exact=request.context is not None)
 
 
@@ -214,7 +214,7 @@ def _stores(session: Session) -> tuple[Path, ...]:
     return ollama.store_candidates(session.environment, session.home or Path("/"))
 
 
-def _ollama_store(session: Session) -> Path:
+def ollama_store(session: Session) -> Path:
     """Return where the store of a local Ollama most likely is."""
     return next(iter(_stores(session)), session.paths.ollama_models.path)
 
@@ -248,30 +248,6 @@ def copied_bytes(session: Session, model: Model, runtime: RuntimeStatus, way: In
         return model.size_bytes
     size = sum(artifact.size_bytes for artifact in model.weights)
     return ollama_copies_bytes(runtime.version, size).peak_bytes
-
-
-def check_store(session: Session, copied: int) -> None:
-    """Refuse copies for which there is no room in Ollama's store.
-
-    Raises:
-        InsufficientDiskError: With what is needed and what is free, and where.
-    """
-    if not copied:
-        return
-    store = _ollama_store(session)
-    try:
-        check_disk(DownloadPlan((), extra_bytes=copied), store, session.downloading)
-    except InsufficientDiskError as error:
-        raise InsufficientDiskError(
-            "There is not enough room on the disk of Ollama's store.",
-            context=[str(store), *error.context],
-            hint="Free room there, or move the store (OLLAMA_MODELS for Ollama's server).",
-        ) from error
-
-
-def shares_disk(session: Session) -> bool:
-    """Whether what Ollama copies takes room on the disk that the files go to."""
-    return device_of(_ollama_store(session)) == device_of(session.paths.download_root)
 
 
 def _is_in_ollama(session: Session, model: Model, way: IntoOllama) -> bool:

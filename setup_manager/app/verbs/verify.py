@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ from setup_manager.app.folders import layout_of
 from setup_manager.app.installed import canonical_name
 from setup_manager.app.transfer import arrived_bytes
 from setup_manager.catalog import Artifact
-from setup_manager.download import FileCheck, FileJob, VerifiedFile, repair, verify_file
+from setup_manager.download import FileCheck, FileJob, VerifiedFile
 from setup_manager.errors import SetupError, UsageError, VerificationFailedError
 from setup_manager.library import InstalledFile, InstalledModel
 from setup_manager.session import Session
@@ -175,20 +175,12 @@ def _is_meant(name: str | None, model_name: str, file: InstalledFile) -> bool:
 def _verify(
     session: Session, model: InstalledModel, file: InstalledFile, *, repairing: bool
 ) -> FileResult:
-    layout = layout_of(file)
-    check = verify_file(file.artifact, layout, session.downloading, session.cancel)
+    downloader = replace(session.downloader, layout=layout_of(file))
+    check = downloader.verify(file.artifact)
     if check.right or not repairing:
         arrived = 0 if check.found else arrived_bytes(session, file)
         return FileResult(model, file, check, arrived_bytes=arrived)
-    job = FileJob(file.artifact, session.origins)
-    repaired = repair(
-        job,
-        layout,
-        session.downloading,
-        session.observer.download,
-        session.network,
-        session.cancel,
-    )
+    repaired = downloader.repair(FileJob(file.artifact, session.origins))
     return FileResult(model, file, check, repaired)
 
 

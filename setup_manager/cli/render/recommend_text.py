@@ -36,8 +36,19 @@ def recommend_text(result: recommend.Result, terminal: Terminal, *, verbose: boo
     hidden = len(found.choices) + len(found.rejected) - len(shown) - len(rejected)
     if hidden > 0:
         lines.append(terminal.styled(f"{hidden} more: add -v", "dim"))
-    lines += ["", f"gemma-setup install {found.choices[0].model}"]
+    lines += ["", *faster_lines(result), f"gemma-setup install {found.choices[0].model}"]
     return "\n".join(lines)
+
+
+def faster_lines(result: recommend.Result) -> list[str]:
+    """Name the best choice that is both smaller and faster than the first one, if there is one."""
+    best, *others = result.recommendation.choices
+    rate = best.speed.tokens_per_second
+    for choice in others:
+        if choice.size_bytes < best.size_bytes and choice.speed.tokens_per_second > rate:
+            size, speed = format_size(choice.size_bytes), speed_text(choice.speed)
+            return [f"Smaller and faster: {choice.model}, {size}, {speed}"]
+    return []
 
 
 def _choice_lines(
