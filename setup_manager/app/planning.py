@@ -11,6 +11,7 @@ from setup_manager.app.verbs.runtime import ChosenRuntime, choose_runtime, find_
 from setup_manager.fit import (
     USUAL_CONTEXTS,
     Settings,
+    Verdict,
     check_settings,
     compare,
     default_context,
@@ -21,6 +22,8 @@ from setup_manager.library import InstalledModel
 from setup_manager.machine import Machine
 from setup_manager.runtimes.base import RuntimeStatus
 from setup_manager.session import Session, Subject
+
+_STEP = 4096  # between two contexts that are tried
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,3 +93,20 @@ def settings_for(subject: Subject, asked: Run, machine: Machine, runtime: str) -
         ),
     )
     return replace(chosen, gpu_layers=None)
+
+
+def unfit_hint(subject: Subject, settings: Settings, machine: Machine) -> str:
+    """Say what to do about a model that does not fit with some settings."""
+    variant = subject.variant
+    headroom = default_headroom(machine)
+
+    def fits(context: int) -> bool:
+        tried = replace(settings, context=context)
+        use = memory_use(variant.architecture, subject.weights, tried, machine) if variant else None
+        return use is not None and compare(use, machine, headroom).verdict is not Verdict.NO
+
+    shorter = range((settings.context - 1) // _STEP * _STEP, 0, -_STEP)
+    longest = next(filter(fits, shorter), None)
+    if longest is None:
+        return "Close programs, or see `gemma-setup recommend` for smaller models."
+    return f"Use --context {longest}, close programs, or see `gemma-setup recommend`."

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from setup_manager.app.planning import settings_for
+from setup_manager.app.planning import settings_for, unfit_hint
 from setup_manager.app.requests import OnMachine, Run
 from setup_manager.app.transfer import plan_transfer
 from setup_manager.app.verbs.runtime import (
@@ -245,7 +245,7 @@ def _memory_check(subject: Subject, settings: Settings, machine: Machine) -> Che
             "model memory",
             Status.FAIL,
             f"{detail}; {format_memory(fit.shortfall_bytes)} are missing",
-            "Close programs, take a shorter --context, or see `gemma-setup recommend`.",
+            unfit_hint(subject, settings, machine),
             "model",
         )
     if fit.verdict is Verdict.TIGHT:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from setup_manager.app.planning import Launch, settings_for
+from setup_manager.app.planning import Launch, settings_for, unfit_hint
 from setup_manager.app.record import expected_rate, recorded
 from setup_manager.app.requests import Files, IntoOllama, RankedRun
 from setup_manager.app.stages import StageResult, Stages, with_skipped
@@ -373,13 +373,13 @@ def _refuse_unfit(session: Session, plan: Plan) -> None:
             f"available {format_memory(free)}: {format_memory(shortfall)} are missing",
             *users,
         ],
-        hint="Close programs, give a shorter --context, or see `gemma-setup recommend`.",
+        hint=unfit_hint(plan.subject, plan.settings, machine),
     )
 
 
 def _interrupted(stages: Stages) -> InterruptedByUserError:
     where = stages.ended[-1].name if stages.ended else "the beginning"
     return InterruptedByUserError(
-        f"Stopped on request during {where}.",
-        hint="Run the same command again to go on: nothing that arrived is lost.",
+        f"Stopped (Ctrl-C) during {where}.",
+        hint="Run the same command again to continue: nothing that was downloaded is lost.",
     )
