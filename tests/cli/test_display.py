@@ -24,6 +24,7 @@ from setup_manager.smoke.request import SmokeEvent
 from tests.cli.hub import catalog_file, environment_for
 from tests.cli.runner import Program
 from tests.cli.screen import Screen, masked
+from tests.support.waiting import let_pass
 
 SNAPSHOTS = Path(__file__).parent / "snapshots"
 StartHub = Callable[..., LoopbackHub]
@@ -98,9 +99,11 @@ class Watched(Paper):
     """A terminal that can vanish; no file is behind it."""
 
     gone = False
+    refused = 0
 
     def write(self, text: str) -> int:
         if self.gone:
+            self.refused += 1
             raise OSError(5, "Input/output error")
         return super().write(text)
 
@@ -233,6 +236,7 @@ def test_a_vanished_terminal_does_not_end_the_guard() -> None:
     paper.gone = True
     now[0] = 2.0
     display.reading(Reading(2.0, 3 << 30, 8 << 30), None)
+    assert paper.refused > 0, "nothing was written, so nothing was shown to be survived"
 
 
 def test_a_note_is_broken_at_words() -> None:
@@ -325,7 +329,7 @@ def test_a_suspended_download_goes_on(slow: Program) -> None:
     screen = Screen(slow, "download", VARIANT)
     screen.until(lambda shown: "% |" in shown)
     screen.process.send_signal(signal.SIGSTOP)
-    time.sleep(1.0)
+    let_pass(0.5)
     screen.process.send_signal(signal.SIGCONT)
     screen.finish()
     assert screen.process.returncode == 0

@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from setup_manager.rehearsal.model import FILE_NAME, REPOSITORY, VARIANT, model_
 from setup_manager.runtimes.server import _DEATHS, explain_death
 from tests.cli.hub import catalog_file, environment_for
 from tests.cli.runner import Program
+from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 SOURCES = sorted((ROOT / "setup_manager").rglob("*.py"))
@@ -461,7 +461,7 @@ def test_a_terminal_whose_window_is_closed_ends_in_130(
     shown = b""
     while b"to download" not in shown:
         shown += os.read(window, 4096)
-    time.sleep(0.7)  # some of it has come
+    wait_until(lambda: hub.served_bytes > 250_000, what="some of it has come")
     os.close(window)  # the kernel sends SIGHUP; whatever is written from now on fails with EIO
     _, status = os.waitpid(child, 0)
     assert os.waitstatus_to_exitcode(status) == 130

@@ -3,7 +3,6 @@
 import json
 import shutil
 import signal
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,8 @@ from tests.cli.runner import Program
 from tests.runtimes.archives import FAKE_SERVER
 from tests.runtimes.ollama_standin import ollama_standin
 from tests.runtimes.test_ollama_registration import real_ollama
+from tests.support.programs import OLLAMAS
+from tests.support.waiting import let_pass, wait_until
 
 StartHub = Callable[..., LoopbackHub]
 NAME = "gemma-4-rehearsal:F16"
@@ -34,7 +35,7 @@ def at_hub(program: Program, start_hub: StartHub, tmp_path: Path) -> Program:
     return made
 
 
-@pytest.fixture(params=["stand-in", "real"])
+@pytest.fixture(params=OLLAMAS)
 def ollama(at_hub: Program, request: pytest.FixtureRequest) -> Iterator[Program]:
     serve = ollama_standin if request.param == "stand-in" else real_ollama
     with serve(store_of(at_hub)) as endpoint:
@@ -138,9 +139,12 @@ def test_a_registration_that_was_killed_is_gone_on_with_or_taken_out(
 def kill_once_begun(program: Program, seconds: float, *way: str) -> None:
     process = program.start("register", VARIANT, "--runtime", "ollama", *way)
     inventory = program.home / ".local" / "state" / "gemma-setup" / "inventory"
-    while process.poll() is None and NAME not in next(inventory.glob("*.json")).read_text():
-        time.sleep(0.001)
-    time.sleep(seconds)
+    wait_until(
+        lambda: process.poll() is not None or NAME in next(inventory.glob("*.json")).read_text(),
+        60,
+        "the registration has begun",
+    )
+    let_pass(seconds)
     process.send_signal(signal.SIGKILL)
     process.communicate()
 
@@ -238,7 +242,7 @@ def test_remove_killed_anywhere_is_gone_on_with(standin: Program) -> None:
     for milliseconds in (250, 325, 400):
         register(standin)
         process = standin.start("remove", VARIANT, "--yes")
-        time.sleep(milliseconds / 1000)
+        let_pass(milliseconds / 1000)
         process.kill()
         process.communicate()
         if registered(standin) or any(standin.home.rglob("*.gguf")):

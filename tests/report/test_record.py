@@ -12,7 +12,8 @@ from setup_manager.rehearsal.model import model_path
 from setup_manager.session.events import Silence, StageEvent, StageStatus
 from setup_manager.session.session import Session
 from setup_manager.smoke.request import SmokeEvent, Watch
-from tests.report.conftest import MODEL, session_at
+from tests.report.conftest import MODEL
+from tests.support.sessions import session_at
 
 
 class Listener(Silence):

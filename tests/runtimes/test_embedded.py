@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import psutil
@@ -17,6 +16,7 @@ from setup_manager.runtimes import embedded
 from setup_manager.runtimes.base import Launch, ModelFiles
 from setup_manager.runtimes.options import StartOptions
 from setup_manager.runtimes.server import ServerProcess
+from tests.support.waiting import wait_until
 
 pytest.importorskip("xllamacpp")
 pytestmark = pytest.mark.real_runtime
@@ -115,9 +115,7 @@ def test_the_server_ends_when_the_process_that_wanted_it_is_killed(
 def test_a_child_that_is_killed_from_outside_is_reported_so(random_model: Path) -> None:
     with ServerProcess(launch(random_model)) as server:
         os.kill(server.pid, signal.SIGKILL)
-        deadline = time.monotonic() + 10
-        while server.returncode is None and time.monotonic() < deadline:
-            time.sleep(0.01)
+        wait_until(lambda: server.returncode is not None, what="the server has ended")
         failure = server.failure()
     assert isinstance(failure, SmokeFailedError)
     assert "killed from outside" in failure.message

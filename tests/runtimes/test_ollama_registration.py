@@ -6,7 +6,6 @@ import hashlib
 import os
 import shutil
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -34,6 +33,8 @@ from tests.runtimes.random_gguf import (
     write_random_gemma4,
     write_random_projector,
 )
+from tests.support.programs import OLLAMAS
+from tests.support.waiting import wait_until
 
 NAME = "gemma-4-e4b:UD-Q4_K_XL"
 
@@ -43,7 +44,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("ollama") / "models"
 
 
-@pytest.fixture(scope="module", params=["stand-in", "real"])
+@pytest.fixture(scope="module", params=OLLAMAS)
 def endpoint(request: pytest.FixtureRequest, store: Path) -> Iterator[str]:
     serve = ollama_standin if request.param == "stand-in" else real_ollama
     shutil.rmtree(store, ignore_errors=True)
@@ -70,10 +71,8 @@ def real_ollama(store: Path) -> Iterator[str]:
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
-    deadline = time.monotonic() + 30
-    while not ollama.find({"OLLAMA_HOST": address}).endpoint and time.monotonic() < deadline:
-        time.sleep(0.05)
     try:
+        wait_until(lambda: ollama.find({"OLLAMA_HOST": address}).endpoint, 30, "an answer")
         yield f"http://{address}"
     finally:
         server.terminate()
