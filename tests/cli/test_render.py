@@ -10,8 +10,8 @@ from setup_manager.cli.render.error_text import error_text
 from setup_manager.cli.render.smoke_text import smoke_text
 from setup_manager.cli.terminal import Terminal, describe_terminal
 from setup_manager.errors import SetupError, interrupted
+from setup_manager.runtimes import Completion
 from setup_manager.smoke import SmokeReport
-from setup_manager.smoke.chat import Completion
 
 PAPER = describe_terminal({"NO_COLOR": "1"}, *(io.StringIO() for _ in range(3)))
 REPORT = SmokeReport(
