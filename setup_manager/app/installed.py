@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from setup_manager.catalog import Role
+from setup_manager.app.transfer import arrived_bytes
 from setup_manager.errors import UsageError
 from setup_manager.library import InstalledModel
-from setup_manager.runtimes.base import ModelFiles
 from setup_manager.session import Companions, Session, Subject
+from setup_manager.units import format_size
 
 
 def find_installed(
@@ -26,12 +26,12 @@ def find_installed(
     except UsageError:
         if model is None:
             raise
-        return _complete(model), None
+        return _complete(session, model), None
     model = model or session.inventory.find(subject.name)
     if model is None:
         hint = f"Run `gemma-setup install {subject.name}` first."
         raise not_installed(session, subject.name, hint)
-    return _complete(model), subject
+    return _complete(session, model), subject
 
 
 def find_recorded(session: Session, text: str) -> InstalledModel:
@@ -67,34 +67,20 @@ def not_installed(session: Session, name: str, hint: str) -> UsageError:
     )
 
 
-def model_files(model: InstalledModel, *, with_drafter: bool = False) -> ModelFiles:
-    """Name the files that a runtime is started with.
-
-    Raises:
-        UsageError: If there are none, since Ollama fetched the model by itself.
-    """
-    if not model.files:
-        raise UsageError(
-            f"{model.name} is in Ollama only: there is no file of it that another runtime can use.",
-            code="not-installed",
-            hint=f"Run `gemma-setup download {model.name}`, or use --runtime ollama.",
-        )
-    projector = model.file(Role.PROJECTOR)
-    drafter = model.file(Role.DRAFTER) if with_drafter else None
-    return ModelFiles(
-        weights=model.weights.path,
-        projector=projector.path if projector else None,
-        drafter=drafter.path if drafter else None,
-    )
-
-
-def _complete(model: InstalledModel) -> InstalledModel:
+def _complete(session: Session, model: InstalledModel) -> InstalledModel:
     if model.complete:
         return model
-    gone = [str(file.path) for file in model.files if not file.present]
+    missing = next((file for file in model.files if not file.present), None)
+    arrived = arrived_bytes(session, missing) if missing else 0
+    if missing is None:
+        problem, facts = "has no files here", ["its weights were never downloaded"]
+    elif arrived or not model.installed_at:
+        problem, facts = "is not fully downloaded", [f"{format_size(arrived)} of it are here"]
+    else:
+        problem, facts = "has a missing or changed file", [str(missing.path)]
     raise UsageError(
-        f"A file of {model.name} is gone or was changed.",
+        f"{model.name} {problem}.",
         code="not-installed",
-        context=gone[:1] or ["its weights were never downloaded"],
-        hint=f"Run `gemma-setup download {model.name}`; it fetches only what is missing.",
+        context=facts,
+        hint=f"Run `gemma-setup download {model.name}`; it downloads only what is missing.",
     )

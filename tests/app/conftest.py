@@ -1,84 +1,50 @@
-"""A hub on this machine with the rehearsal model and a projector, and a session that reaches it."""
+"""A session in an empty home, at a hub on this machine that has the rehearsal model."""
 
 from __future__ import annotations
 
-import json
-import random
-import struct
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from setup_manager.app import planning
+from setup_manager.catalog import Model
+from setup_manager.library import InstalledModel
 from setup_manager.rehearsal.loopback import LoopbackHub
-from setup_manager.rehearsal.model import FILE_NAME, REPOSITORY, model_path
-from setup_manager.session import Session, open_session
-from tests.cli.hub import catalog_file
-
-PROJECTOR = "mmproj-F16.gguf"
-_VALUES = 1 << 18
+from setup_manager.rehearsal.model import FILE_NAME, REPOSITORY, VARIANT, model_path
+from setup_manager.session import Session, Subject
+from tests.app.bench import Bench, bench_at
+from tests.app.rehearsed import EMBEDDED, fetch, recorded_as, session_beside
 
 
-def projector_content() -> bytes:
-    """A small GGUF file of another architecture than a text model's."""
-
-    def text(value: str) -> bytes:
-        return struct.pack("<Q", len(value)) + value.encode()
-
-    entry = text("general.architecture") + struct.pack("<I", 8) + text("clip")
-    tensor = text("v.patch_embd.weight") + struct.pack("<IQIQ", 1, _VALUES, 0, 0)
-    header = b"GGUF" + struct.pack("<IQQ", 3, 1, 1) + entry + tensor
-    return header + bytes(-len(header) % 32) + random.Random(1).randbytes(4 * _VALUES)
+@pytest.fixture
+def hub(start_hub: Callable[..., LoopbackHub]) -> LoopbackHub:
+    return start_hub({REPOSITORY: {FILE_NAME: model_path()}})
 
 
-@dataclass(frozen=True, slots=True)
-class Bench:
-    """What a verb works with here.
-
-    Attributes:
-        hub: The hub.
-        environment: Variables that lead to it.
-    """
-
-    hub: LoopbackHub
-    environment: dict[str, str]
-
-    @property
-    def home(self) -> Path:
-        return Path(self.environment["HOME"])
-
-    def session(self, **asked: Any) -> Session:
-        """Open a session, with further variables as keywords in capitals."""
-        variables = {name: value for name, value in asked.items() if name.isupper()}
-        rest = {name: value for name, value in asked.items() if not name.isupper()}
-        return open_session({**self.environment, **variables}, **rest)
+@pytest.fixture
+def session(tmp_path: Path, hub: LoopbackHub) -> Session:
+    return session_beside(hub, tmp_path / "home")
 
 
 @pytest.fixture
 def bench(home: Path, tmp_path: Path, start_hub: Callable[..., LoopbackHub]) -> Bench:
-    hub = start_hub({REPOSITORY: {FILE_NAME: model_path(), PROJECTOR: projector_content()}})
-    catalog = catalog_file(tmp_path, hub)
-    document = json.loads(catalog.read_text("utf-8"))
-    artifact = hub.artifact(REPOSITORY, PROJECTOR)
-    document["files"].append(
-        {
-            **document["files"][0],
-            "role": "projector",
-            "path": PROJECTOR,
-            "commit": artifact.commit,
-            "size_bytes": artifact.size_bytes,
-            "sha256": artifact.sha256,
-        }
-    )
-    catalog.write_text(json.dumps(document), "utf-8")
-    environment = {
-        "HOME": str(home),
-        "PATH": "/nonexistent",
-        "HF_ENDPOINT": hub.endpoint,
-        "GEMMA_SETUP_CATALOG": str(catalog),
-        # No server of the developer's may be found: nobody listens there.
-        "OLLAMA_HOST": "127.0.0.1:9",
-    }
-    return Bench(hub, environment)
+    return bench_at(home, tmp_path, start_hub)
+
+
+@pytest.fixture
+def model(session: Session) -> Model:
+    return Subject(session, VARIANT).model
+
+
+@pytest.fixture
+def installed(session: Session, model: Model) -> InstalledModel:
+    """The model after its download."""
+    fetch(session)
+    return recorded_as(session, model)
+
+
+@pytest.fixture
+def embedded_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The embedded engine is the one runtime that is looked for, and it is here."""
+    monkeypatch.setattr(planning, "find_runtimes", lambda _session: EMBEDDED)

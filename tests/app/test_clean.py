@@ -10,7 +10,7 @@ from setup_manager.errors import RuntimeMissingError
 from setup_manager.fs import FileLock, LockedError
 from setup_manager.runtimes.llama_builds import LlamaBuilds
 from setup_manager.runtimes.unpack import UnsafeArchiveError
-from tests.app.conftest import Bench
+from tests.app.bench import Bench
 
 
 def test_a_build_that_is_being_unpacked_stays_until_its_install_has_ended(bench: Bench) -> None:

@@ -8,7 +8,7 @@ from setup_manager.app import download, recover, remove, smoke
 from setup_manager.catalog import Role
 from setup_manager.errors import UsageError
 from setup_manager.session import Session
-from tests.app.conftest import PROJECTOR, Bench, projector_content
+from tests.app.bench import PROJECTOR, Bench, projector_content
 
 MODEL = "rehearsal:F16"
 

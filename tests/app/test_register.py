@@ -5,7 +5,7 @@ import pytest
 from setup_manager.app import download, register
 from setup_manager.download import DownloadOptions
 from setup_manager.errors import InsufficientDiskError
-from tests.app.conftest import Bench
+from tests.app.bench import Bench
 from tests.runtimes.ollama_standin import ollama_standin
 
 
