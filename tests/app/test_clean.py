@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 from setup_manager.app import clean
+from setup_manager.app.verbs.runtime import installable
 from setup_manager.errors import RuntimeMissingError
 from setup_manager.fs import FileLock, LockedError
+from setup_manager.runtimes import RuntimeStatus
 from setup_manager.runtimes.llama_builds import LlamaBuilds
 from setup_manager.runtimes.unpack import UnsafeArchiveError
 from tests.app.bench import Bench
@@ -15,10 +17,11 @@ from tests.app.bench import Bench
 
 def test_a_build_that_is_being_unpacked_stays_until_its_install_has_ended(bench: Bench) -> None:
     session = bench.session()
-    folder = session.builds.root / ".unfinished-b1-cpu-1"
+    builds = installable(session).builds
+    folder = builds.root / ".unfinished-b1-cpu-1"
     folder.mkdir(parents=True)
     (folder / "llama-server").write_bytes(b"half a program")
-    with FileLock(session.builds.lock):
+    with FileLock(builds.lock):
         during = clean.run(session, clean.plan(session, clean.Request()))
     assert during.busy == (folder,)
     assert folder.exists()
@@ -28,7 +31,9 @@ def test_a_build_that_is_being_unpacked_stays_until_its_install_has_ended(bench:
 
 
 def test_an_install_holds_the_lock_while_it_unpacks(tmp_path: Path) -> None:
-    builds = LlamaBuilds(tmp_path / "builds")
+    builds = LlamaBuilds(
+        tmp_path / "builds", lambda program: RuntimeStatus("llama.cpp", found=False)
+    )
     held = []
 
     class Archives(tuple[Path, ...]):
