@@ -7,6 +7,7 @@ from setup_manager.errors import UsageError
 from setup_manager.library import InstalledModel
 from setup_manager.runtimes.base import ModelFiles
 from setup_manager.session import Companions, Session, Subject
+from setup_manager.units import format_size
 
 
 def find_installed(
@@ -91,10 +92,20 @@ def model_files(model: InstalledModel, *, with_drafter: bool = False) -> ModelFi
 def _complete(model: InstalledModel) -> InstalledModel:
     if model.complete:
         return model
+    hint = f"Run `gemma-setup download {model.name}`; it fetches only what is missing."
+    if unfinished := model.unfinished:
+        kept = sum(file.partial_bytes for file in unfinished)
+        total = sum(file.artifact.size_bytes for file in unfinished)
+        raise UsageError(
+            f"The download of {model.name} is not finished.",
+            code="not-installed",
+            context=[f"{format_size(kept)} of {format_size(total)} are here"],
+            hint=hint,
+        )
     gone = [str(file.path) for file in model.files if not file.present]
     raise UsageError(
         f"A file of {model.name} is gone or was changed.",
         code="not-installed",
         context=gone[:1] or ["its weights were never downloaded"],
-        hint=f"Run `gemma-setup download {model.name}`; it fetches only what is missing.",
+        hint=hint,
     )

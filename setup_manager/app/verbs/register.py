@@ -129,8 +129,7 @@ def run(session: Session, plan: Plan) -> Result:
     }
     made = steps[runtime.name]()
     # Read again: an older registration may have been taken out on the way.
-    current = (session.inventory.find(model.name) or model).with_registration(made)
-    session.inventory.save(current)
+    current = session.inventory.update(model, lambda known: known.with_registration(made))
     commands = start_commands(session, current, made)
     return Result(current, made, made in model.registrations, commands)
 
@@ -154,7 +153,7 @@ def _register_preset(
             context=(str(session.presets.path),),
             hint="Give that section another name, or take it out.",
         )
-    session.inventory.save(model.with_registration(made))
+    session.inventory.update(model, lambda known: known.with_registration(made))
     flags = llama_cpp.help_flags(Path(runtime.path))
     session.presets.put(Preset(name, files, start_options(settings)), flags)
     return made
@@ -197,7 +196,7 @@ def _register_ollama(
         _refuse_taken(client, name)
         known = ollama.Registration(name, "", "", linked=missing_blobs(client, request.files))
         begun = _kept(name, known, runtime, asked)
-        session.inventory.save(model.with_registration(begun))
+        session.inventory.update(model, lambda known: known.with_registration(begun))
     if pulled:
         # The hub's tag has no word for trained weights: they are in a repository of their own.
         source = f"hf.co/{model.repository}:{model.quantization.removeprefix('QAT-')}"
@@ -343,5 +342,5 @@ def unregister(session: Session, model: InstalledModel, registration: Registrati
             store = find_store(client, _stores(session)) if recorded.linked else None
             recorded = replace(recorded, store=str(store or ""))
         there = ollama.unregister(client, recorded)
-    session.inventory.save(model.without_registration(registration))
+    session.inventory.update(model, lambda known: known.without_registration(registration))
     return there

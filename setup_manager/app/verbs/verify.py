@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from setup_manager.app.folders import layout_of
 from setup_manager.app.installed import canonical_name
 from setup_manager.catalog import Artifact
 from setup_manager.download import FileCheck, FileJob, VerifiedFile
@@ -35,10 +34,12 @@ class Plan:
 
     Attributes:
         files: The files.
-        repair: Fetch the damaged chunks again.
+        unfinished: Those of them that a download has not brought yet.
+        repair: Fetch the damaged chunks again, and what is missing.
     """
 
     files: tuple[InstalledFile, ...]
+    unfinished: frozenset[InstalledFile] = frozenset()
     repair: bool = False
 
 
@@ -50,16 +51,23 @@ class FileResult:
         file: The file.
         check: What hashing showed.
         repaired: The file after its repair, None if it was not repaired.
+        kept_bytes: What a download that has not ended kept of it, None if none is open.
     """
 
     file: InstalledFile
     check: FileCheck
     repaired: VerifiedFile | None = None
+    kept_bytes: int | None = None
 
     @property
     def right(self) -> bool:
         """Whether it is right now."""
         return self.check.right or self.repaired is not None
+
+    @property
+    def partial(self) -> bool:
+        """Whether it is not wrong but not here yet."""
+        return not self.check.found and self.kept_bytes is not None and not self.right
 
     def document(self) -> dict[str, Any]:
         """Return an entry of ``data.files``."""
@@ -69,6 +77,8 @@ class FileResult:
             "sha256": self.check.sha256,
             "expected_sha256": self.file.artifact.sha256,
             "right": self.right,
+            "partial": self.partial,
+            "partial_bytes": self.kept_bytes if self.partial else 0,
             "damaged": [{"start": start, "end": end} for start, end in self.check.damaged],
             "fetched_bytes": self.repaired.fetched_bytes if self.repaired else 0,
         }
@@ -86,13 +96,13 @@ class Result:
 
     @property
     def verified(self) -> bool:
-        """Whether every file is right now."""
+        """Whether every file is here and right now."""
         return all(file.right for file in self.files)
 
     @property
     def error(self) -> VerificationFailedError | None:
         """The error for files that are damaged or gone, None if there are none."""
-        wrong = [file for file in self.files if not file.right]
+        wrong = [file for file in self.files if not file.right and not file.partial]
         if not wrong:
             return None
         return VerificationFailedError(
@@ -123,7 +133,9 @@ def plan(session: Session, request: Request) -> Plan:
             hint="`gemma-setup list --installed` shows what is here; `gemma-setup recover PATH` "
             "takes in a file that another tool fetched.",
         )
-    return Plan(tuple({file.path: file for file in files}.values()), request.repair)
+    unfinished = frozenset(file for model in models for file in model.unfinished)
+    chosen = tuple({file.path: file for file in files}.values())
+    return Plan(chosen, unfinished & set(chosen), request.repair)
 
 
 def run(session: Session, plan: Plan) -> Result:
@@ -135,7 +147,7 @@ def run(session: Session, plan: Plan) -> Result:
     Raises:
         SetupError: If a file cannot be read, or not be mended.
     """
-    return Result(tuple(_verify(session, file, mend=plan.repair) for file in plan.files))
+    return Result(tuple(_verify(session, file, plan) for file in plan.files))
 
 
 def _is_meant(name: str | None, model_name: str, file: InstalledFile) -> bool:
@@ -145,12 +157,13 @@ def _is_meant(name: str | None, model_name: str, file: InstalledFile) -> bool:
     return file.path in {path, path.resolve()} or file.path.resolve() == path.resolve()
 
 
-def _verify(session: Session, file: InstalledFile, *, mend: bool) -> FileResult:
-    downloader = replace(session.downloader, layout=layout_of(file))
+def _verify(session: Session, file: InstalledFile, plan: Plan) -> FileResult:
+    downloader = replace(session.downloader, layout=file.folder)
     check = downloader.verify(file.artifact)
-    if check.right or not mend:
-        return FileResult(file, check)
-    return FileResult(file, check, downloader.repair(FileJob(file.artifact, session.origins)))
+    kept = file.partial_bytes if file in plan.unfinished else None
+    if check.right or not plan.repair:
+        return FileResult(file, check, kept_bytes=kept)
+    return FileResult(file, check, downloader.repair(FileJob(file.artifact, session.origins)), kept)
 
 
 def _facts(artifact: Artifact, found: FileResult) -> list[str]:

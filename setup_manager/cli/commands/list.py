@@ -75,6 +75,7 @@ def _installed_document(model: InstalledModel) -> dict[str, Any]:
                 "commit": file.artifact.commit,
                 "role": file.artifact.role,
                 "present": file.present,
+                "partial_bytes": file.partial_bytes,
             }
             for file in model.files
         ],

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from setup_manager.catalog import Catalog, weight_files
 from setup_manager.cli.terminal import Terminal
-from setup_manager.library import InstalledModel
+from setup_manager.library import InstalledFile, InstalledModel
 from setup_manager.units import format_size
 
 
@@ -39,12 +39,24 @@ def installed_text(models: Iterable[InstalledModel], terminal: Terminal) -> str:
 def _model_lines(model: InstalledModel, terminal: Terminal) -> Iterator[str]:
     size = format_size(sum(file.artifact.size_bytes for file in model.files))
     yield f"{terminal.styled(model.name, 'bold')}  {size}"
+    unfinished = model.unfinished
     for file in model.files:
-        mark = terminal.mark("ok" if file.present else "fail")
-        yield f"  {mark} {file.path}{'' if file.present else '  (missing or changed)'}"
+        yield f"  {_file_line(file, terminal, unfinished=file in unfinished)}"
+    if unfinished:
+        yield f"  {terminal.mark('skip')} to continue: `gemma-setup download {model.name}`"
     for entry in model.registrations:
         yield f"  {terminal.mark('ok')} registered with {entry.runtime} as {entry.name}"
-    yield f"  {_smoke_line(model, terminal)}"
+    if not unfinished:
+        yield f"  {_smoke_line(model, terminal)}"
+
+
+def _file_line(file: InstalledFile, terminal: Terminal, *, unfinished: bool) -> str:
+    if file.present:
+        return f"{terminal.mark('ok')} {file.path}"
+    if unfinished:
+        share = 100 * file.partial_bytes // max(file.artifact.size_bytes, 1)
+        return f"{terminal.mark('warn')} {file.path}  ({share} % downloaded)"
+    return f"{terminal.mark('fail')} {file.path}  (missing or changed)"
 
 
 def _smoke_line(model: InstalledModel, terminal: Terminal) -> str:

@@ -19,4 +19,7 @@ def _line(row: verify.FileResult, terminal: Terminal) -> str:
         return f"{terminal.mark('ok')} {row.file.path}: {size}, repaired ({fetched} downloaded)"
     if row.right:
         return f"{terminal.mark('ok')} {row.file.path}: {size}, verified"
+    if row.partial:
+        kept = format_size(row.kept_bytes or 0)
+        return f"{terminal.mark('warn')} {row.file.path}: partial, {kept} of {size} downloaded"
     return f"{terminal.mark('fail')} {row.file.path}: {'damaged' if row.check.found else 'missing'}"
