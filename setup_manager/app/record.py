@@ -12,8 +12,9 @@ from setup_manager.download import DownloadEvent
 from setup_manager.errors import SetupError
 from setup_manager.library import History, Recording
 from setup_manager.machine import ProcessMemory, Reading
+from setup_manager.runtimes import RuntimeEvent
 from setup_manager.session import Observer, Session, StageEvent
-from setup_manager.smoke import SmokeEvent, Watch
+from setup_manager.smoke import Watch
 
 
 @runtime_checkable
@@ -68,7 +69,7 @@ class Recorder:
         self._recording.download(event)
         self._shown.download(event)
 
-    def smoke(self, event: SmokeEvent) -> None:
+    def smoke(self, event: RuntimeEvent) -> None:
         """Pass it on and mark the step."""
         self._recording.step(event.stage)
         self._shown.smoke(event)

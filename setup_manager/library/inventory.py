@@ -195,6 +195,14 @@ class Inventory:
         """
         return self.update(entry, lambda now: _ended(now, files, installed_at))
 
+    def save(self, model: InstalledModel) -> None:
+        """Write a record in place of the one that is there.
+
+        Raises:
+            SetupError: If the state folder cannot be written.
+        """
+        self.update(model, lambda _: model)
+
     def update(
         self, model: InstalledModel, change: Callable[[InstalledModel], InstalledModel]
     ) -> InstalledModel:

@@ -22,6 +22,7 @@ from setup_manager.fs import FileLock
 from setup_manager.rehearsal import faults as f
 from tests.download.conftest import MakeRig
 from tests.download.rig import CHUNK, DATA, Rig
+from tests.support.waiting import let_pass, wait_until
 
 HALF = len(DATA) // 2
 SLOW = {"rate_bytes_per_second": 500_000, "connections": 2}
@@ -142,7 +143,7 @@ def test_a_suspended_process_goes_on(make_rig: MakeRig) -> None:
     wait_for_line(child)
     child.send_signal(signal.SIGSTOP)
     rig.hub.refuse(0.2)  # every connection is gone when it wakes up
-    time.sleep(0.6)
+    let_pass(0.4)
     child.send_signal(signal.SIGCONT)
     assert result(child)["fetched"] == len(DATA)
     rig.assert_right()
@@ -188,7 +189,7 @@ def test_where_locks_do_nothing_one_takes_over_and_the_file_is_right(
 
     threads = [threading.Thread(target=run, args=(each,)) for each in (rig, other)]
     threads[0].start()
-    time.sleep(0.25)
+    wait_until(lambda: rig.told(Kind.PROGRESS), what="the first fetches")
     threads[1].start()
     for thread in threads:
         thread.join(30)

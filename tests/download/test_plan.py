@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from setup_manager.download import store
+from setup_manager.download.journal import Replay, replay
 from setup_manager.download.plan import FilePlan
 from setup_manager.errors import InterruptedByUserError
 from setup_manager.fs import FileLock
@@ -25,9 +26,9 @@ def rig(make_rig: MakeRig) -> Rig:
 def replays(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Lengths of the journals that were read."""
     read: list[int] = []
-    original = store.replay
+    original = replay
 
-    def counting(data: bytes) -> object:
+    def counting(data: bytes) -> Replay:
         read.append(len(data))
         return original(data)
 

@@ -291,7 +291,9 @@ def test_copies_on_another_disk_need_their_room_there() -> None:
 
 
 def test_nothing_to_write_needs_no_room() -> None:
-    planned(DiskState(installed=True), free_bytes=0).check_room()
+    plan = planned(DiskState(installed=True), free_bytes=0)
+    plan.check_room()
+    assert plan.peak_disk_bytes == 0
 
 
 # Pace and progress

@@ -7,7 +7,6 @@ import random
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,7 @@ import pytest
 from scripts.make_leftovers import FILE
 from setup_manager.units import MIB
 from tests.recover.conftest import Bench
+from tests.support.waiting import let_pass
 
 TAKER = """
 import sys
@@ -72,7 +72,7 @@ def test_a_kill_at_any_moment_costs_nothing_but_time(
         with start(bench, folder, move) as process:
             assert process.stdout is not None
             process.stdout.readline()
-            time.sleep(rng.uniform(0, 0.3))
+            let_pass(rng.uniform(0, 0.3))
             process.send_signal(signal.SIGKILL)
         if not move:
             assert (folder / FILE).read_bytes() == content

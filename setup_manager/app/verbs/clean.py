@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from setup_manager.app.folders import allocated_bytes, delete_files
+from setup_manager.app.verbs.runtime import installable
 from setup_manager.fs import FileLock, LockedError
 from setup_manager.library import ModelFolder
 from setup_manager.session import Session
@@ -78,13 +79,14 @@ class Result:
 def plan(session: Session, request: Request | None = None) -> Plan:
     """List partial downloads and what interrupted work of this tool left."""
     del request  # there is nothing to choose
-    archives = session.builds.archives
+    builds = installable(session).builds
+    archives = builds.archives
     litter = [_partial(path, archives.lock_of(path)) for path in archives.partials()]
     for folder in _folders(session):
         litter += [_partial(path, folder.lock_of(path)) for path in folder.partials()]
     litter += [
-        Litter(path, _tree_bytes(path), "an unfinished llama.cpp build", session.builds.lock)
-        for path in session.builds.leftovers()
+        Litter(path, _tree_bytes(path), "an unfinished llama.cpp build", builds.lock)
+        for path in builds.leftovers()
     ]
     return Plan(tuple({item.path: item for item in litter}.values()))
 
