@@ -1,6 +1,5 @@
 import json
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -176,29 +175,23 @@ def test_changes_of_two_processes_are_both_kept(inventory: Inventory, tmp_path: 
 
 def test_a_change_waits_for_another_process(inventory: Inventory, tmp_path: Path) -> None:
     entry = record(inventory, tmp_path)
-    names: list[str] = []
+    other = Inventory(tmp_path / "inventory")
+    second = threading.Thread(
+        target=other.update,
+        args=(entry, lambda now: now.with_registration(Registration("ollama", "second"))),
+    )
 
-    def register(name: str) -> None:
-        def change(now: InstalledModel) -> InstalledModel:
-            names.append(f"{name} begins")
-            time.sleep(0.05)
-            names.append(f"{name} ends")
-            return now.with_registration(Registration("ollama", name))
+    def change(now: InstalledModel) -> InstalledModel:
+        second.start()
+        second.join(0.3)
+        assert second.is_alive(), "it waits"
+        return now.with_registration(Registration("ollama", "first"))
 
-        Inventory(tmp_path / "inventory").update(entry, change)
-
-    threads = [threading.Thread(target=register, args=(str(n),)) for n in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    inventory.update(entry, change)
+    second.join()
     found = inventory.find(entry.name)
     assert found is not None
-    assert len(found.registrations) == 4
-    assert all(
-        begin.split()[0] == end.split()[0]
-        for begin, end in zip(names[::2], names[1::2], strict=True)
-    )
+    assert [registration.name for registration in found.registrations] == ["first", "second"]
 
 
 def test_a_download_that_never_ended_is_unfinished(inventory: Inventory, tmp_path: Path) -> None:
