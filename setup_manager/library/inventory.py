@@ -17,6 +17,7 @@ from typing import Any
 
 from setup_manager.catalog import Artifact, Model, Role
 from setup_manager.download import VerifiedFile
+from setup_manager.errors import SetupError
 from setup_manager.fs import explain_unwritable, read_json, write_json
 from setup_manager.library.layout import ModelFolder, folder_holding
 
@@ -51,14 +52,14 @@ class InstalledFile:
         return folder_holding(self.path, self.artifact)
 
     @property
-    def partial_bytes(self) -> int:
-        """What a download that did not end has kept of it; 0 once it is here."""
-        if self.present:
-            return 0
+    def arrived_bytes(self) -> int:
+        """How much of it is here: all, or what a download that has not ended has kept."""
         from setup_manager.download import Downloader, FileJob
 
-        plan = Downloader(self.folder).plan([FileJob(self.artifact, ())])
-        return plan.reuse_bytes
+        try:
+            return Downloader(self.folder).plan([FileJob(self.artifact, ())]).reuse_bytes
+        except SetupError:  # a record that was edited
+            return 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +116,7 @@ class InstalledModel:
         return tuple(
             file
             for file in self.files
-            if not file.present and (not self.installed_at or file.partial_bytes)
+            if not file.present and (not self.installed_at or file.arrived_bytes)
         )
 
     @property
@@ -222,7 +223,8 @@ class Inventory:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        from setup_manager.fs import FileLock
+        from setup_manager.errors import SetupError
+from setup_manager.fs import FileLock
 
         with explain_unwritable(self._folder), FileLock(self._folder / ".lock"):
             yield

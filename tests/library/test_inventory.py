@@ -200,11 +200,11 @@ def test_a_download_that_never_ended_is_unfinished(inventory: Inventory, tmp_pat
     entry = inventory.record_start(model(), paths)
     assert not entry.complete
     assert [file.artifact for file in entry.unfinished] == [WEIGHTS, PROJECTOR]
-    assert [file.partial_bytes for file in entry.files] == [0, 0]
+    assert [file.arrived_bytes for file in entry.files] == [0, 0]
     source = tmp_path / "left"
     source.write_bytes(b"GGU")
     Downloader(folder).adopt(WEIGHTS, source, [(0, 3)])
-    assert [file.partial_bytes for file in entry.files] == [3, 0]
+    assert [file.arrived_bytes for file in entry.files] == [3, 0]
 
 
 def test_a_file_that_went_is_gone_and_not_unfinished(inventory: Inventory, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Hashing again what is installed, and mending only what is damaged."""
+"""Verifying what is installed against its digests, and repairing only what is damaged."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 from setup_manager.app.installed import canonical_name
 from setup_manager.catalog import Artifact
 from setup_manager.download import FileCheck, FileJob, VerifiedFile
-from setup_manager.errors import UsageError, VerificationFailedError
-from setup_manager.library import InstalledFile
+from setup_manager.errors import SetupError, UsageError, VerificationFailedError
+from setup_manager.library import InstalledFile, InstalledModel
 from setup_manager.session import Session
 from setup_manager.units import format_size
 
@@ -33,13 +33,11 @@ class Plan:
     """Which files will be hashed.
 
     Attributes:
-        files: The files.
-        unfinished: Those of them that a download has not brought yet.
-        repair: Fetch the damaged chunks again, and what is missing.
+        files: The files, each with the model that it belongs to.
+        repair: Fetch the damaged chunks again.
     """
 
-    files: tuple[InstalledFile, ...]
-    unfinished: frozenset[InstalledFile] = frozenset()
+    files: tuple[tuple[InstalledModel, InstalledFile], ...]
     repair: bool = False
 
 
@@ -48,26 +46,29 @@ class FileResult:
     """One file that was hashed again.
 
     Attributes:
+        model: The model that it belongs to.
         file: The file.
         check: What hashing showed.
         repaired: The file after its repair, None if it was not repaired.
-        kept_bytes: What a download that has not ended kept of it, None if none is open.
+        arrived_bytes: What is here of a file whose download has not ended.
     """
 
+    model: InstalledModel
     file: InstalledFile
     check: FileCheck
     repaired: VerifiedFile | None = None
-    kept_bytes: int | None = None
+    arrived_bytes: int = 0
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether its download has not ended, so that there is nothing to verify yet."""
+        begun = self.arrived_bytes > 0 or not self.model.installed_at
+        return not self.right and not self.check.found and begun
 
     @property
     def right(self) -> bool:
         """Whether it is right now."""
         return self.check.right or self.repaired is not None
-
-    @property
-    def partial(self) -> bool:
-        """Whether it is not wrong but not here yet."""
-        return not self.check.found and self.kept_bytes is not None and not self.right
 
     def document(self) -> dict[str, Any]:
         """Return an entry of ``data.files``."""
@@ -77,8 +78,7 @@ class FileResult:
             "sha256": self.check.sha256,
             "expected_sha256": self.file.artifact.sha256,
             "right": self.right,
-            "partial": self.partial,
-            "partial_bytes": self.kept_bytes if self.partial else 0,
+            "arrived_bytes": self.arrived_bytes,
             "damaged": [{"start": start, "end": end} for start, end in self.check.damaged],
             "fetched_bytes": self.repaired.fetched_bytes if self.repaired else 0,
         }
@@ -96,19 +96,29 @@ class Result:
 
     @property
     def verified(self) -> bool:
-        """Whether every file is here and right now."""
+        """Whether every file is right now."""
         return all(file.right for file in self.files)
 
     @property
-    def error(self) -> VerificationFailedError | None:
-        """The error for files that are damaged or gone, None if there are none."""
-        wrong = [file for file in self.files if not file.right and not file.partial]
-        if not wrong:
+    def error(self) -> SetupError | None:
+        """The error for files that are wrong or missing, None if there are none.
+
+        A download that has not ended is no error beside files that are right.
+        """
+        wrong = [file for file in self.files if not file.right and not file.unfinished]
+        if wrong:
+            return VerificationFailedError(
+                f"{len(wrong)} of {len(self.files)} files are damaged or missing.",
+                context=[line for file in wrong for line in _facts(file.file.artifact, file)],
+                hint="Run `gemma-setup verify --repair`; it downloads only what is damaged.",
+            )
+        if any(file.right for file in self.files):
             return None
-        return VerificationFailedError(
-            f"{len(wrong)} of {len(self.files)} files are damaged or gone.",
-            context=[line for file in wrong for line in _facts(file.file.artifact, file)],
-            hint="Run `gemma-setup verify --repair`: it fetches only what is damaged.",
+        name = self.files[0].model.name
+        return UsageError(
+            f"{name} is not fully downloaded, so there is nothing to verify.",
+            code="not-installed",
+            hint=f"Run `gemma-setup download {name}`; it continues where it stopped.",
         )
 
     def document(self) -> dict[str, Any]:
@@ -124,30 +134,33 @@ def plan(session: Session, request: Request) -> Plan:
     """
     name = None if request.model is None else canonical_name(session, request.model)
     models = session.inventory.models()
-    files = [file for model in models for file in model.files if _is_meant(name, model.name, file)]
+    files = {
+        file.path: (model, file)
+        for model in models
+        for file in model.files
+        if _is_meant(name, model.name, file)
+    }
     if not files:
         raise UsageError(
-            f"{name or 'Nothing'} is not installed." if name else "Nothing is installed yet.",
+            f"{name} is not installed." if name else "Nothing is installed yet.",
             code="not-installed",
             context=[f"installed: {', '.join(model.name for model in models) or 'nothing'}"],
             hint="`gemma-setup list --installed` shows what is here; `gemma-setup recover PATH` "
-            "takes in a file that another tool fetched.",
+            "reuses a file that another tool downloaded.",
         )
-    unfinished = frozenset(file for model in models for file in model.unfinished)
-    chosen = tuple({file.path: file for file in files}.values())
-    return Plan(chosen, unfinished & set(chosen), request.repair)
+    return Plan(tuple(files.values()), request.repair)
 
 
 def run(session: Session, plan: Plan) -> Result:
-    """Hash files again, and mend them if it is asked for.
+    """Hash files again, and repair them if that was asked for.
 
     Returns:
         What was found: its ``error`` where a file is wrong.
 
     Raises:
-        SetupError: If a file cannot be read, or not be mended.
+        SetupError: If a file cannot be read or repaired.
     """
-    return Result(tuple(_verify(session, file, plan) for file in plan.files))
+    return Result(tuple(_verify(session, *entry, repairing=plan.repair) for entry in plan.files))
 
 
 def _is_meant(name: str | None, model_name: str, file: InstalledFile) -> bool:
@@ -157,18 +170,21 @@ def _is_meant(name: str | None, model_name: str, file: InstalledFile) -> bool:
     return file.path in {path, path.resolve()} or file.path.resolve() == path.resolve()
 
 
-def _verify(session: Session, file: InstalledFile, plan: Plan) -> FileResult:
+def _verify(
+    session: Session, model: InstalledModel, file: InstalledFile, *, repairing: bool
+) -> FileResult:
     downloader = replace(session.downloader, layout=file.folder)
     check = downloader.verify(file.artifact)
-    kept = file.partial_bytes if file in plan.unfinished else None
-    if check.right or not plan.repair:
-        return FileResult(file, check, kept_bytes=kept)
-    return FileResult(file, check, downloader.repair(FileJob(file.artifact, session.origins)), kept)
+    if check.right or not repairing:
+        arrived = 0 if check.found else file.arrived_bytes
+        return FileResult(model, file, check, arrived_bytes=arrived)
+    repaired = downloader.repair(FileJob(file.artifact, session.origins))
+    return FileResult(model, file, check, repaired)
 
 
 def _facts(artifact: Artifact, found: FileResult) -> list[str]:
     if not found.check.found:
-        return [f"{found.file.path}: gone"]
+        return [f"{found.file.path}: missing"]
     lines = [
         f"{found.file.path}:",
         f"  expected SHA-256 {artifact.sha256}",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from setup_manager.catalog import Catalog, weight_files
+from setup_manager.cli.render.verify_text import partial_words
 from setup_manager.cli.terminal import Terminal
 from setup_manager.library import InstalledFile, InstalledModel
 from setup_manager.units import format_size
@@ -31,7 +32,12 @@ def catalog_text(catalog: Catalog, terminal: Terminal) -> str:
 
 
 def installed_text(models: Iterable[InstalledModel], terminal: Terminal) -> str:
-    """List each model with its files, its registrations and its last smoke test."""
+    """List each model with its files, its registrations and its last smoke test.
+
+    Args:
+        models: What is recorded.
+        terminal: Where.
+    """
     lines = [line for model in models for line in _model_lines(model, terminal)]
     return "\n".join(lines) or "Nothing is installed yet. `gemma-setup install` starts."
 
@@ -39,24 +45,21 @@ def installed_text(models: Iterable[InstalledModel], terminal: Terminal) -> str:
 def _model_lines(model: InstalledModel, terminal: Terminal) -> Iterator[str]:
     size = format_size(sum(file.artifact.size_bytes for file in model.files))
     yield f"{terminal.styled(model.name, 'bold')}  {size}"
-    unfinished = model.unfinished
     for file in model.files:
-        yield f"  {_file_line(file, terminal, unfinished=file in unfinished)}"
-    if unfinished:
-        yield f"  {terminal.mark('skip')} to continue: `gemma-setup download {model.name}`"
+        mark, words = _file_state(model, file)
+        yield f"  {terminal.mark(mark)} {file.path}{words}"
     for entry in model.registrations:
         yield f"  {terminal.mark('ok')} registered with {entry.runtime} as {entry.name}"
-    if not unfinished:
+    if model.complete:
         yield f"  {_smoke_line(model, terminal)}"
 
 
-def _file_line(file: InstalledFile, terminal: Terminal, *, unfinished: bool) -> str:
+def _file_state(model: InstalledModel, file: InstalledFile) -> tuple[str, str]:
     if file.present:
-        return f"{terminal.mark('ok')} {file.path}"
-    if unfinished:
-        share = 100 * file.partial_bytes // max(file.artifact.size_bytes, 1)
-        return f"{terminal.mark('warn')} {file.path}  ({share} % downloaded)"
-    return f"{terminal.mark('fail')} {file.path}  (missing or changed)"
+        return "ok", ""
+    if file in model.unfinished:
+        return "skip", f"  ({partial_words(model, file.arrived_bytes, file.artifact.size_bytes)})"
+    return "fail", "  (missing or changed)"
 
 
 def _smoke_line(model: InstalledModel, terminal: Terminal) -> str:
