@@ -223,8 +223,7 @@ class Inventory:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        from setup_manager.errors import SetupError
-from setup_manager.fs import FileLock
+        from setup_manager.fs import FileLock  # imports filelock, which takes a while
 
         with explain_unwritable(self._folder), FileLock(self._folder / ".lock"):
             yield
