@@ -30,9 +30,9 @@ LAYERS: tuple[tuple[str, ...], ...] = (
 
 # Who alone may import a dependency; a path or a folder each.
 OWNERS = {
-    "requests": ("net/",),
-    "urllib3": ("net/",),
-    "huggingface_hub": ("net/",),
+    "requests": ("net/transport.py",),
+    "urllib3": ("net/transport.py",),
+    "huggingface_hub": ("net/hub.py",),
     "psutil": ("machine/",),
     "filelock": ("download/store.py",),
     "click": ("cli/",),
@@ -53,6 +53,9 @@ PURE_MODULES = (
     "machine/checks.py",
     "download/plan.py",
     "download/journal.py",
+    "net/faults.py",
+    "net/options.py",
+    "net/origin.py",
     "net/protocol.py",
     "smoke/judge.py",
 )
