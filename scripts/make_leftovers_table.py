@@ -30,7 +30,7 @@ from setup_manager.download.places import FileJob
 from setup_manager.library.layout import PlainFolderLayout
 from setup_manager.net.options import NetworkOptions
 from setup_manager.net.origin import Origin
-from setup_manager.net.transport import HttpTransport
+from setup_manager.net.transport import Transport
 from setup_manager.recover.adopt import Outcome, TakeOver
 from setup_manager.recover.content import BLOCK_BYTES, LeftoverContent
 from setup_manager.recover.find import find_leftovers
@@ -89,7 +89,7 @@ def finish(hub: LoopbackHub, artifact: Artifact, theirs: Path, ours: Path) -> Ro
     """
     there, before = written_bytes(theirs), hub.served_bytes
     layout, origin = PlainFolderLayout(ours), Origin(hub.endpoint)
-    transport = HttpTransport(NetworkOptions())
+    transport = Transport(NetworkOptions())
     try:
         offers = found_for(artifact, [theirs], settle_seconds=0)
         outcome: Outcome = TakeOver(layout, HubReader([origin], transport)).use(offers)

@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 from setup_manager.catalog import Artifact
 from setup_manager.download import DownloadOptions, FileJob, FilePlaces, Observer, fetch
 from setup_manager.errors import DownloadFailedError, RuntimeMissingError
-from setup_manager.net import NetworkOptions, Origin, RequestError, Stream
+from setup_manager.net import NetworkOptions, Origin, RequestError, Stream, Transport
 from setup_manager.runtimes.base import RuntimeStatus
 from setup_manager.runtimes.llama_cpp import PROGRAM, inspect
 from setup_manager.runtimes.releases import (
@@ -197,7 +197,7 @@ def fetch_releases(network: NetworkOptions, url: str = RELEASES_URL) -> tuple[Re
         DownloadFailedError: If it cannot be had.
     """
     try:
-        with network.connect() as transport:
+        with Transport(network) as transport:
             stream = transport.request("GET", url, {"Accept": "application/vnd.github+json"})
             text = _text_of(stream)
     except RequestError as error:

@@ -8,6 +8,7 @@ from pathlib import Path
 from setup_manager.catalog import Artifact
 from setup_manager.errors import VerificationFailedError
 from setup_manager.gguf import GgufError, Header, NeedMoreBytes, read_header
+from setup_manager.net import Transport
 from setup_manager.recover import HubReader
 from setup_manager.session.session import Session
 from setup_manager.units import MIB
@@ -36,7 +37,7 @@ def remote_headers(session: Session, artifacts: Sequence[Artifact]) -> tuple[Hea
         VerificationFailedError: If a file is no GGUF.
         DownloadFailedError: If the hub cannot be read.
     """
-    with session.network.connect() as transport:
+    with Transport(session.network) as transport:
         reader = HubReader(session.origins, transport, session.downloading)
         return tuple(_remote_header(reader, artifact) for artifact in artifacts)
 

@@ -39,7 +39,7 @@ def decisions(tree: ast.AST) -> list[int]:
                 asked = is_the_words_of_an_error(words)
             case _:
                 asked = False
-        if asked:
+        if asked and isinstance(node, ast.expr):
             lines.append(node.lineno)
     return lines
 

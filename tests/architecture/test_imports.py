@@ -55,7 +55,6 @@ PURE_MODULES = (
     "download/journal.py",
     "net/faults.py",
     "net/options.py",
-    "net/origin.py",
     "net/protocol.py",
     "smoke/judge.py",
 )

@@ -18,7 +18,7 @@ from setup_manager.download.verified import VerifiedFile
 from setup_manager.library.layout import PlainFolderLayout
 from setup_manager.net.options import NetworkOptions
 from setup_manager.net.origin import Origin
-from setup_manager.net.transport import HttpTransport
+from setup_manager.net.transport import Transport
 from setup_manager.recover.adopt import Outcome, TakeOver
 from setup_manager.recover.find import WalkLimits, find_leftovers
 from setup_manager.recover.hub_reader import HubReader
@@ -73,7 +73,7 @@ class Bench:
         return found_for(self.artifact, [folder], limits=LIMITS, settle_seconds=0)
 
     def take(self, offers: tuple[Offer, ...], *, move: bool = False, seed: int = 1) -> Outcome:
-        transport = HttpTransport(NetworkOptions())
+        transport = Transport(NetworkOptions())
         try:
             reader = HubReader([Origin(self.hub.endpoint)], transport)
             take = TakeOver(

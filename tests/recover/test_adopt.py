@@ -25,7 +25,7 @@ from setup_manager.errors import (
 from setup_manager.library.layout import HubCacheLayout, PlainFolderLayout
 from setup_manager.net.options import NetworkOptions
 from setup_manager.net.origin import Origin
-from setup_manager.net.transport import HttpTransport
+from setup_manager.net.transport import Transport
 from setup_manager.recover.adopt import TakeOver
 from setup_manager.recover.find import find_leftovers
 from setup_manager.recover.hub_reader import HubReader
@@ -114,7 +114,7 @@ def test_a_whole_file_with_a_flipped_bit_is_not_installed_but_mostly_used(
 
 def hub_cache_take(hub: LoopbackHub, artifact: Artifact, cache: Path) -> Path:
     layout = HubCacheLayout(cache)
-    transport = HttpTransport(NetworkOptions())
+    transport = Transport(NetworkOptions())
     reader = HubReader([Origin(hub.endpoint)], transport)
     outcome = TakeOver(layout, reader).use(
         found_for(artifact, [cache], limits=LIMITS, settle_seconds=0)
@@ -239,7 +239,7 @@ def test_the_rest_comes_into_the_hub_cache_too(
     (folder / f"{FILE}.part").write_bytes(model.read_bytes()[: 40 * MIB])
     layout = HubCacheLayout(tmp_path / "hub")
     origin = Origin(hub.endpoint)
-    transport = HttpTransport(NetworkOptions())
+    transport = Transport(NetworkOptions())
     take = TakeOver(layout, HubReader([origin], transport))
     outcome = take.use(found_for(artifact, [folder], limits=LIMITS, settle_seconds=0))
     transport.close()
@@ -271,7 +271,7 @@ def test_an_interruption_while_a_leftover_is_read_is_one(
     model: Path, folder: Path, bench: Bench
 ) -> None:
     (folder / f"{FILE}.part").write_bytes(model.read_bytes()[: 20 * MIB])
-    transport = HttpTransport(NetworkOptions())
+    transport = Transport(NetworkOptions())
     cancel, told = Event(), list[str]()
 
     def interrupt(sentence: str) -> None:
@@ -291,7 +291,7 @@ def test_without_a_network_whole_files_can_be_taken_over_and_parts_cannot(
     model: Path, folder: Path, bench: Bench
 ) -> None:
     (folder / f"{FILE}.part").write_bytes(model.read_bytes()[: 20 * MIB])
-    offline = HttpTransport(NetworkOptions(offline=True))
+    offline = Transport(NetworkOptions(offline=True))
     take = TakeOver(bench.layout, HubReader([Origin(bench.hub.endpoint)], offline))
     with pytest.raises(DownloadFailedError):
         take.use(bench.offers(folder))

@@ -22,7 +22,7 @@ from pathlib import Path
 from setup_manager.catalog.artifact import Artifact
 from setup_manager.download.options import NetworkOptions
 from setup_manager.net.origin import Origin
-from setup_manager.net.transport import HttpTransport
+from setup_manager.net.transport import Transport
 from setup_manager.library.layout import PlainFolderLayout
 from setup_manager.recover.adopt import TakeOver
 from setup_manager.recover.hub_reader import HubReader
@@ -30,7 +30,7 @@ from setup_manager.recover.offer import found_for
 
 endpoint, models, theirs, move, repository, path, commit, size, sha256 = sys.argv[1:]
 artifact = Artifact(repository, path, commit, int(size), sha256)
-reader = HubReader([Origin(endpoint)], HttpTransport(NetworkOptions()))
+reader = HubReader([Origin(endpoint)], Transport(NetworkOptions()))
 take = TakeOver(PlainFolderLayout(Path(models)), reader, move=move == "move")
 offers = found_for(artifact, [Path(theirs)], settle_seconds=0)
 print("ready", flush=True)

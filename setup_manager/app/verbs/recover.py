@@ -12,6 +12,7 @@ from setup_manager.app.transfer import begin, fetch
 from setup_manager.catalog import Artifact, CatalogFile, Model, Role
 from setup_manager.download import VerifiedFile
 from setup_manager.errors import SetupError
+from setup_manager.net import Transport
 from setup_manager.recover import (
     Finding,
     HubReader,
@@ -179,7 +180,7 @@ _STOPS = frozenset({10, 18, 130})  # a full disk, another process, Ctrl-C: going
 
 @contextmanager
 def _taking_over(session: Session, *, move: bool) -> Iterator[TakeOver]:
-    with session.network.connect() as transport:
+    with Transport(session.network) as transport:
         yield TakeOver(
             layout=session.layout,
             reader=HubReader(session.origins, transport, session.downloading),
