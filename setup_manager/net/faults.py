@@ -238,8 +238,8 @@ _TABLE: dict[Fault, _Row] = {
         "login-page",
         "A web page came instead of {what}.",
         "Open any page in a browser on this network, log in there, and run the same command again.",
-        hint_with_variable="Log in to this network in a browser if it asks for that; otherwise "
-        "check {variable}: {endpoint} may be no hub.",
+        hint_with_variable="Open any page in a browser on this network and log in there if it asks "
+        "for that; otherwise check {variable}: {endpoint} may be no hub.",
     ),
     Fault.FOREIGN: _Row(
         "not-a-hub",
