@@ -32,10 +32,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from setup_manager.catalog.artifact import Artifact
-from setup_manager.download import engine
+from setup_manager.download.engine import Downloader
 from setup_manager.download.events import DownloadEvent, Kind
-from setup_manager.download.options import DownloadOptions
-from setup_manager.download.places import FileJob
+from setup_manager.download.job import DownloadOptions, FileJob
 from setup_manager.library.layout import PlainFolderLayout
 from setup_manager.net.options import NetworkOptions
 from setup_manager.net.origin import Origin
@@ -170,14 +169,14 @@ def fetch_here(
         if event.bytes >= stop_at * event.total:
             cancel.set()
 
-    (file,) = engine.fetch(
-        [FileJob(artifact, (Origin(endpoint),))],
+    downloader = Downloader(
         PlainFolderLayout(folder),
         DownloadOptions(progress_seconds=0.05),
         observe,
         NetworkOptions(ca_bundle=Path(certificate) if certificate else None),
         cancel,
     )
+    (file,) = downloader.fetch([FileJob(artifact, (Origin(endpoint),))])
     marks["done"] = time.monotonic() - began
     with contextlib.suppress(OSError):  # Linux: all bytes read, from files and sockets
         marks["read_bytes"] = int(Path("/proc/self/io").read_text().split()[1])

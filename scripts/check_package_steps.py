@@ -129,7 +129,12 @@ def install_with_pip(wheel: Path, folder: Path) -> None:
     run(python, "-m", "pip", "check")
     try_program(scripts / PROGRAM)
     try_program(python, "-m", "setup_manager")
-    run(python, "-c", "from setup_manager.api import explain; explain('e2b', context=4096)")
+    run(
+        python,
+        "-c",
+        "from setup_manager.api import open_session, recommend as r; "
+        "r.explain(open_session(), r.ExplainRequest(model='e2b', context=4096))",
+    )
     run(python, "-m", "pip", "uninstall", "--quiet", "--yes", "gemma-setup")
     left = list((folder / "venv").rglob("setup_manager"))
     if left:

@@ -22,10 +22,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from setup_manager.catalog.artifact import Artifact
-from setup_manager.download import engine
+from setup_manager.download.engine import Downloader, Ports
+from setup_manager.download.job import DownloadOptions, FileJob
 from setup_manager.download.journal import replay
-from setup_manager.download.options import DownloadOptions
-from setup_manager.download.places import FileJob
 from setup_manager.library.layout import PlainFolderLayout
 from setup_manager.net.origin import Origin
 from setup_manager.rehearsal.loopback import LoopbackHub
@@ -119,12 +118,11 @@ class Trial:
     def _fetch(
         self, endpoint: str, artifact: Artifact, folder: Path, recorder: Recorder | None = None
     ) -> None:
-        engine.fetch(
-            [FileJob(artifact, (Origin(endpoint),))],
+        Downloader(
             PlainFolderLayout(folder / "models"),
             self._options(folder),
-            ports=engine.Ports(disk=lambda: recorder) if recorder is not None else None,
-        )
+            ports=Ports(disk=lambda: recorder) if recorder is not None else Ports(),
+        ).fetch([FileJob(artifact, (Origin(endpoint),))])
 
     def _check(self, state: State, artifact: Artifact, folder: Path, *, done: bool) -> None:
         places = PlainFolderLayout(folder / "models").places(artifact)

@@ -25,16 +25,13 @@ from scripts.make_leftovers import (
 )
 from setup_manager.catalog.artifact import Artifact
 from setup_manager.download.chunks import chunk_size
-from setup_manager.download.engine import fetch
-from setup_manager.download.places import FileJob
+from setup_manager.download.engine import Downloader
+from setup_manager.download.job import FileJob
 from setup_manager.library.layout import PlainFolderLayout
-from setup_manager.net.options import NetworkOptions
-from setup_manager.net.origin import Origin
-from setup_manager.net.transport import Transport
+from setup_manager.net import Origin
 from setup_manager.recover.adopt import Outcome, TakeOver
 from setup_manager.recover.content import BLOCK_BYTES, LeftoverContent
 from setup_manager.recover.find import find_leftovers
-from setup_manager.recover.hub_reader import HubReader
 from setup_manager.recover.offer import found_for
 from setup_manager.rehearsal.loopback import LoopbackHub
 from setup_manager.units import parse_size
@@ -88,14 +85,11 @@ def finish(hub: LoopbackHub, artifact: Artifact, theirs: Path, ours: Path) -> Ro
         AssertionError: If the file is wrong or too much was fetched.
     """
     there, before = written_bytes(theirs), hub.served_bytes
-    layout, origin = PlainFolderLayout(ours), Origin(hub.endpoint)
-    transport = Transport(NetworkOptions())
-    try:
+    downloader, origin = Downloader(PlainFolderLayout(ours)), Origin(hub.endpoint)
+    with downloader.reader([origin]) as reader:
         offers = found_for(artifact, [theirs], settle_seconds=0)
-        outcome: Outcome = TakeOver(layout, HubReader([origin], transport)).use(offers)
-    finally:
-        transport.close()
-    file = outcome.verified or fetch([FileJob(artifact, (origin,))], layout)[0]
+        outcome: Outcome = TakeOver(downloader, reader).use(offers)
+    file = outcome.verified or downloader.fetch([FileJob(artifact, (origin,))])[0]
     with file.path.open("rb") as content:
         assert hashlib.file_digest(content, "sha256").hexdigest() == artifact.sha256
     served = hub.served_bytes - before

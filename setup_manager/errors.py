@@ -21,6 +21,7 @@ class SetupError(Exception):
         message: One sentence: what is wrong.
         context: The facts, one a line.
         hint: What to do next; names a command or an action.
+        partial: What was done before it, where a verb stopped on its way.
     """
 
     default_code: ClassVar[str] = "failed"
@@ -34,6 +35,7 @@ class SetupError(Exception):
         self.hint = hint
         self.context = tuple(context)
         self.code = code or self.default_code
+        self.partial: object = None
 
 
 class UsageError(SetupError):
@@ -116,8 +118,8 @@ class InterruptedByUserError(SetupError):
 def interrupted() -> InterruptedByUserError:
     """Make the error for a request to stop that came from outside."""
     return InterruptedByUserError(
-        "Stopped on request.",
-        hint="Run the same command again to go on: nothing that arrived is lost.",
+        "Stopped (Ctrl-C).",
+        hint="Run the same command again to continue: nothing that was downloaded is lost.",
     )
 
 

@@ -59,6 +59,21 @@ def parse_rate(text: str) -> int:
     return rate
 
 
+def parse_tokens(text: str) -> int:
+    """Read a number of tokens such as ``"32k"`` or ``"32768"``.
+
+    Args:
+        text: A number; k is 1024 and M is 1024², as contexts of models are counted.
+
+    Raises:
+        ValueError: If the text is no such number.
+    """
+    match = re.fullmatch(r"(\d{1,12})\s*([km]?)", text.strip(), re.IGNORECASE)
+    if match is None:
+        raise ValueError(f"{text!r} is not a number of tokens such as 32768 or 32k")
+    return int(match[1]) * {"": 1, "k": KIB, "m": MIB}[match[2].lower()]
+
+
 def _scaled(value: float, step: int, names: tuple[str, ...]) -> str:
     index = 0
     while abs(value) >= step and index < len(names) - 1:

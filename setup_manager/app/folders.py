@@ -1,10 +1,13 @@
-"""Which folder an installed file belongs to: models may lie in more than one."""
+"""Folders and files on disk: models may lie in more than one."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
+from setup_manager.errors import SetupError
 from setup_manager.library import HubCacheLayout, InstalledFile, PlainFolderLayout
+from setup_manager.units import format_size
 
 
 def layout_of(file: InstalledFile) -> HubCacheLayout | PlainFolderLayout:
@@ -17,8 +20,36 @@ def layout_of(file: InstalledFile) -> HubCacheLayout | PlainFolderLayout:
     return PlainFolderLayout(commit.parent)
 
 
-def device_of(folder: Path) -> int:
-    """Return the number of the file system that a folder is on, or will be on once it is made."""
-    while not folder.exists() and folder != folder.parent:
-        folder = folder.parent
-    return folder.stat().st_dev
+def delete_files(paths: Sequence[Path]) -> int:
+    """Delete files; one that is gone already is no error.
+
+    Returns:
+        Bytes that became free.
+
+    Raises:
+        SetupError: If one cannot be deleted.
+    """
+    freed = 0
+    for path in paths:
+        size = allocated_bytes(path)
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise SetupError(
+                f"{path} cannot be deleted.",
+                code="folder-not-writable",
+                context=[error.strerror or str(error), format_size(size)],
+                hint="Check who owns the folder, and run the same command again.",
+            ) from error
+        freed += size
+    return freed
+
+
+def allocated_bytes(path: Path) -> int:
+    """Bytes that a file takes on disk; a sparse one takes less than its length."""
+    try:
+        status = path.lstat()
+    except OSError:
+        return 0
+    blocks = getattr(status, "st_blocks", None)
+    return status.st_size if blocks is None else blocks * 512

@@ -1,136 +1,75 @@
-"""Settings for a run: what was asked for, what is left to choose, and what was measured before."""
+"""Settings for a run: what was asked for, and what is left to choose."""
 
 from __future__ import annotations
 
-import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
-from setup_manager.errors import UsageError
-from setup_manager.fit import (
-    USUAL_CONTEXTS,
-    KvType,
-    Preference,
-    Settings,
-    check_settings,
-    compare,
-    default_context,
-    default_headroom,
-    memory_use,
-)
-from setup_manager.machine import Machine, from_document
+from setup_manager.app.installed import find_installed
+from setup_manager.app.requests import Run
+from setup_manager.app.verbs.runtime import ChosenRuntime, choose_runtime, find_runtimes
+from setup_manager.fit import Settings, fit_of
+from setup_manager.library import InstalledModel
+from setup_manager.machine import Machine
+from setup_manager.runtimes import RuntimeStatus
 from setup_manager.session import Session, Subject
-
-_MAX_MACHINE_FILE_BYTES = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Planning:
-    """What was asked for on how a model is to run.
+class Launch:
+    """An installed model, and how it is started.
 
     Attributes:
-        context: Tokens, None for what fits.
-        kv_type: How keys and values are stored, None for f16.
-        slots: Requests side by side, None for one.
-        ubatch: Tokens computed at once, None for 512.
-        preference: What to rank by.
-        runtime: ``"auto"``, ``"llama.cpp"``, ``"ollama"`` or ``"embedded"``.
-        projector: Whether images are wanted.
-        drafter: Whether the drafter is wanted.
+        model: The model.
+        subject: What the catalogue knows of it, None where it knows nothing.
+        runtime: What will run it.
+        settings: How.
     """
 
-    context: int | None = None
-    kv_type: str | None = None
-    slots: int | None = None
-    ubatch: int | None = None
-    preference: Preference = Preference.BALANCED
-    runtime: str = "auto"
-    projector: bool = False
-    drafter: bool = False
-
-    def settings(self, runtime: str) -> Settings:
-        """Make settings; a context that was not asked for is the default's.
-
-        Args:
-            runtime: What will run the model.
-
-        Raises:
-            UsageError: If a number is out of range.
-        """
-        default = Settings()
-        kind = KvType(self.kv_type) if self.kv_type else KvType.F16
-        settings = Settings(
-            context=default.context if self.context is None else self.context,
-            key_type=kind,
-            value_type=kind,
-            slots=default.slots if self.slots is None else self.slots,
-            ubatch=default.ubatch if self.ubatch is None else self.ubatch,
-            projector=self.projector,
-            drafter=self.drafter,
-            runtime=runtime,
-        )
-        check_settings(settings)
-        return settings
+    model: InstalledModel
+    subject: Subject | None
+    runtime: ChosenRuntime
+    settings: Settings
 
 
-def settings_for(subject: Subject, planning: Planning, machine: Machine, runtime: str) -> Settings:
+def plan_launch(
+    session: Session,
+    text: str,
+    asked: Run,
+    choose: Callable[[Sequence[RuntimeStatus], str, str | None], ChosenRuntime] = choose_runtime,
+) -> Launch:
+    """Say how an installed model is started.
+
+    Args:
+        session: What to work with.
+        text: MODEL argument.
+        asked: What was asked for.
+        choose: Chooses what runs it.
+
+    Raises:
+        UsageError: If the model is not installed, or a number is out of range for it.
+        RuntimeMissingError: If nothing here can run it.
+    """
+    model, subject = find_installed(session, text, asked)
+    runtime = choose(find_runtimes(session), asked.runtime, model.variant)
+    if subject is None:
+        return Launch(model, None, runtime, asked.settings(runtime.name))
+    settings = settings_for(subject, asked, session.machine, runtime.name)
+    return Launch(model, subject, runtime, settings)
+
+
+def settings_for(subject: Subject, asked: Run, machine: Machine, runtime: str) -> Settings:
     """Choose the settings of one model: the context asked for, or the longest usual that fits.
 
     Raises:
         UsageError: If they are out of range for the variant, or the variant is unknown.
     """
-    settings = planning.settings(runtime)
+    settings = asked.settings(runtime)
     variant = subject.variant
     if variant is None:
         return settings
-    if planning.context is not None:
-        check_settings(settings, variant.architecture)
-        return settings
-    headroom = default_headroom(machine)
-    longest = variant.architecture.context_length
-    usual = [context for context in USUAL_CONTEXTS if context <= longest] or [longest]
-    chosen = default_context(
-        usual,
-        settings,
-        lambda tried: compare(
-            memory_use(variant.architecture, subject.weights, tried, machine), machine, headroom
-        ),
-    )
-    return replace(chosen, gpu_layers=None)
-
-
-def installed_settings(
-    session: Session, subject: Subject | None, planning: Planning, runtime: str
-) -> Settings:
-    """Choose the settings for a model that is installed; its own files say what comes along.
-
-    Raises:
-        UsageError: If they are out of range.
-    """
-    if subject is None:
-        return planning.settings(runtime)
-    return settings_for(subject, planning, session.machine, runtime)
-
-
-def read_machine_file(path: Path) -> Machine:
-    """Read a machine that was described elsewhere.
-
-    Args:
-        path: ``data.machine`` of `check --json`, or the whole document.
-
-    Raises:
-        UsageError: If it cannot be read or is no machine, with the field named.
-    """
-    try:
-        with path.open("rb") as file:
-            document = json.loads(file.read(_MAX_MACHINE_FILE_BYTES))
-    except (OSError, ValueError, RecursionError) as error:
-        raise UsageError(
-            f"{path} is no machine description.",
-            code="bad-machine",
-            context=[str(error)],
-            hint="Make one with `gemma-setup check --json > machine.json` on that machine.",
-        ) from error
-    if isinstance(document, dict) and isinstance(document.get("data"), dict):
-        document = document["data"].get("machine", document)
-    return from_document(document)
+    if asked.context is not None:
+        return subject.load(settings, machine).settings
+    shortest = min(settings.context, variant.architecture.context_length)
+    load = subject.load(replace(settings, context=shortest), machine)
+    return fit_of(load, context="usual").settings

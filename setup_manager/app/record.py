@@ -23,8 +23,9 @@ from setup_manager.library import (
     Thinned,
 )
 from setup_manager.machine import ProcessMemory, Reading
+from setup_manager.runtimes import RuntimeEvent
 from setup_manager.session import Observer, Session, StageEvent
-from setup_manager.smoke import SmokeEvent, Watch
+from setup_manager.smoke import Watch
 
 _INCIDENTS = {Kind.RETRY, Kind.WAIT, Kind.DROPPED, Kind.DAMAGED, Kind.FAILED}
 
@@ -62,13 +63,9 @@ class Recorder:
     Args:
         shown: Who shows the work.
         clock: Seconds that only rise.
-
-    Attributes:
-        model: Canonical name of the model, ``""`` before it is known; nothing is saved without.
     """
 
     def __init__(self, shown: Observer, clock: Callable[[], float] = time.monotonic) -> None:
-        self.model = ""
         self._shown = shown
         self._clock = clock
         self._download = _DownloadRecord(clock)
@@ -87,7 +84,7 @@ class Recorder:
         self._download.take(event)
         self._shown.download(event)
 
-    def smoke(self, event: SmokeEvent) -> None:
+    def smoke(self, event: RuntimeEvent) -> None:
         """Pass it on and mark the step."""
         self._smoke.mark(event.stage)
         self._shown.smoke(event)
@@ -98,35 +95,40 @@ class Recorder:
         if isinstance(self._shown, MachineObserver):
             self._shown.reading(reading, memory)
 
-    def save(self, history: History) -> None:
+    def save(self, history: History, model: str) -> None:
         """Remember what came; a folder that cannot be written costs the record, not the work."""
-        if not self.model:
-            return
         try:
             if (download := self._download.run()) is not None:
-                history.add_download(self.model, download)
+                history.add_download(model, download)
             if (smoke := self._smoke.run()) is not None:
-                history.add_smoke(self.model, smoke)
+                history.add_smoke(model, smoke)
         except SetupError as error:
             self._shown.note(f"The report will not show this run: {error.message}")
 
 
 @contextmanager
-def recorded(session: Session) -> Iterator[Recorder]:
-    """Record a session's work while the context is open, and remember it at its end."""
+def recorded(session: Session, model: str) -> Iterator[None]:
+    """Record the work on a model while the context is open, and remember it at its end.
+
+    Args:
+        session: Whose work.
+        model: Canonical name of the model.
+    """
     shown = session.observer
     recorder = Recorder(shown)
     session.observer = recorder
     try:
-        yield recorder
+        yield
     finally:
         session.observer = shown
-        recorder.save(history_of(session))
+        recorder.save(session.history, model)
 
 
-def history_of(session: Session) -> History:
-    """Find what is remembered of earlier installations."""
-    return History(session.paths.state.path / "history")
+def expected_rate(session: Session) -> float | None:
+    """Bytes per second to expect of the line: as last time, within the limit that is set."""
+    limit = session.downloading.rate_bytes_per_second
+    remembered = session.history.line_rate()
+    return min(remembered, limit) if remembered and limit else remembered or limit
 
 
 class _DownloadRecord:

@@ -5,15 +5,18 @@ A field that is None, or has its default, was not asked for.
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from pathlib import Path
+from typing import Literal, get_args
 
 from setup_manager.errors import UsageError
-from setup_manager.fit import KvType, Preference, Settings, check_settings
-from setup_manager.machine import Machine
-from setup_manager.session import Companions
+from setup_manager.fit import Settings
+from setup_manager.machine import Machine, from_document
+from setup_manager.runtimes import REGISTRY
+from setup_manager.session import Companions, Session
 
 KvTypeName = Literal["f16", "q8_0", "q4_0"]
 PreferenceName = Literal["speed", "quality", "balanced"]
@@ -22,6 +25,7 @@ StrPath = str | os.PathLike[str]
 
 # What memory is worked out for where no runtime needs to be here yet.
 _USUAL_RUNTIME = "llama.cpp"
+_MAX_MACHINE_FILE_BYTES = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,13 +61,14 @@ class Run(Companions):
     runtime: str = "auto"
 
     def __post_init__(self) -> None:
-        require("kv_type", self.kv_type, (None, *KvType))
+        require("kv_type", self.kv_type, (None, *get_args(KvTypeName)))
+        require("runtime", self.runtime, ("auto", *REGISTRY))
         self.settings()
 
     @property
     def planned_runtime(self) -> str:
         """The runtime that memory is worked out for when none needs to be here yet."""
-        return _USUAL_RUNTIME if self.runtime == "auto" else self.runtime
+        return REGISTRY.first if self.runtime == "auto" else self.runtime
 
     def settings(self, runtime: str | None = None) -> Settings:
         """Make settings; what was not asked for is the default's.
@@ -75,19 +80,18 @@ class Run(Companions):
             UsageError: If a number is out of range.
         """
         default = Settings()
-        kind = KvType(self.kv_type) if self.kv_type else KvType.F16
+        engine = REGISTRY[runtime or self.planned_runtime]
         settings = Settings(
             context=default.context if self.context is None else self.context,
-            key_type=kind,
-            value_type=kind,
             slots=default.slots if self.slots is None else self.slots,
             ubatch=default.ubatch if self.ubatch is None else self.ubatch,
             projector=self.with_projector,
             drafter=self.with_drafter,
-            runtime=runtime or self.planned_runtime,
+            runtime=engine.name,
+            program_bytes=engine.program_bytes,
+            bounds_caches=engine.bounds_caches,
         )
-        check_settings(settings)
-        return settings
+        return settings.stored_as(self.kv_type) if self.kv_type else settings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,6 +104,18 @@ class OnMachine:
     """
 
     machine: Machine | StrPath | None = None
+
+    def machine_in(self, session: Session) -> Machine:
+        """Take the machine that was named, or the session's own.
+
+        Raises:
+            UsageError: If a file that was named is no machine.
+        """
+        if self.machine is None:
+            return session.machine
+        if isinstance(self.machine, Machine):
+            return self.machine
+        return _read_machine_file(Path(self.machine))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,22 +130,7 @@ class RankedRun(Run):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require("prefer", self.prefer, Preference)
-
-
-@dataclass(frozen=True, kw_only=True)
-class IntoOllama:
-    """How a model gets into Ollama.
-
-    Attributes:
-        ollama_link: Link the blobs and write the manifest by hand: no copy, undocumented.
-        pull: Let Ollama fetch the model from the hub by itself.
-        name: Name to register under, None for the usual one.
-    """
-
-    ollama_link: bool = False
-    pull: bool = False
-    name: str | None = None
+        require("prefer", self.prefer, get_args(PreferenceName))
 
 
 def require(field: str, value: object, known: Iterable[object]) -> None:
@@ -145,3 +146,18 @@ def require(field: str, value: object, known: Iterable[object]) -> None:
             code="bad-argument",
             hint=f"Give one of: {', '.join(map(str, choices))}.",
         )
+
+
+def _read_machine_file(path: Path) -> Machine:
+    """Read `data.machine` of `check --json`, or the whole document."""
+    try:
+        with path.open("rb") as file:
+            document = json.loads(file.read(_MAX_MACHINE_FILE_BYTES))
+    except (OSError, ValueError, RecursionError) as error:
+        raise UsageError(
+            f"{path} is no machine description.",
+            code="bad-machine",
+            context=[str(error)],
+            hint="Make one with `gemma-setup check --json > machine.json` on that machine.",
+        ) from error
+    return from_document(document)

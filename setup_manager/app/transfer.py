@@ -1,54 +1,67 @@
-"""Fetching files by the engine, with the inventory told before and after."""
+"""A model's files on their way: planned, carried out, and recorded before and after."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
+from setup_manager.app.folders import layout_of
 from setup_manager.catalog import Model
-from setup_manager.download import FileJob, VerifiedFile
-from setup_manager.download import fetch as fetch_files
-from setup_manager.library import InstalledModel
+from setup_manager.download import DownloadPlan, FileJob, VerifiedFile
+from setup_manager.errors import SetupError
+from setup_manager.library import InstalledFile, InstalledModel
 from setup_manager.session import Session
 
 
-def jobs_for(session: Session, model: Model) -> tuple[FileJob, ...]:
-    """Say what is to be fetched from where."""
-    return tuple(FileJob(artifact, session.origins) for artifact in model.artifacts)
-
-
-def begin(session: Session, model: Model) -> InstalledModel:
-    """Record what is about to come, before anything of it is here.
-
-    Raises:
-        SetupError: If the state folder cannot be written.
-    """
-    paths = {artifact: session.layout.places(artifact).visible for artifact in model.artifacts}
-    return session.inventory.record_start(model, paths)
-
-
-def fetch(
-    session: Session, model: Model, entry: InstalledModel, *, copied_bytes: int = 0
-) -> tuple[VerifiedFile, ...]:
-    """Fetch a model's files and record that they are here.
+def plan_transfer(
+    session: Session, model: Model, *, copied_bytes: int = 0, copied_to: Path | None = None
+) -> DownloadPlan:
+    """Work out what a download will do, from what is here already.
 
     Args:
         session: What to work with.
         model: What is wanted.
-        entry: What `begin` returned.
-        copied_bytes: What a runtime's own copy will take on the same disk.
+        copied_bytes: What a runtime's own copies will take at their peak.
+        copied_to: Where it keeps them; None for the disk of the files.
+    """
+    jobs = [FileJob(artifact, session.origins) for artifact in model.artifacts]
+    return session.downloader.plan(jobs, copied_bytes=copied_bytes, copied_to=copied_to)
+
+
+def arrived_bytes(session: Session, file: InstalledFile) -> int:
+    """Count what is here of a file whose download has not ended; the next one continues there."""
+    downloader = replace(session.downloader, layout=layout_of(file))
+    try:
+        return downloader.plan([FileJob(file.artifact, session.origins)]).reuse_bytes
+    except SetupError:  # a record that was edited
+        return 0
+
+
+def transfer(
+    session: Session,
+    model: Model,
+    planned: DownloadPlan,
+    prepare: Callable[[], None] = lambda: None,
+) -> tuple[InstalledModel, tuple[VerifiedFile, ...]]:
+    """Fetch a model's files; the inventory knows of them from before the first byte.
+
+    Args:
+        session: What to work with.
+        model: What is wanted.
+        planned: What `plan_transfer` returned.
+        prepare: Called once the start is recorded, e.g. to bring what is here by other means.
+
+    Returns:
+        The model as it is recorded now, and its files.
 
     Raises:
-        SetupError: As `engine.fetch` says; what came is kept.
+        SetupError: As the download engine says; what came is kept.
     """
-    files = fetch_files(
-        jobs_for(session, model),
-        session.layout,
-        replace(session.downloading, extra_bytes=copied_bytes),
-        session.observer.download,
-        session.network,
-        session.cancel,
-    )
+    paths = {artifact: session.layout.places(artifact).visible for artifact in model.artifacts}
+    entry = session.inventory.record_start(model, paths)
+    prepare()
+    files = session.downloader.execute(planned)
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    session.inventory.record_end(entry, files, installed_at=now)
-    return files
+    return session.inventory.record_end(entry, files, installed_at=now), files

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import click
 from click.shell_completion import (
@@ -21,6 +22,10 @@ from click.shell_completion import (
 
 from setup_manager.catalog import Catalog, weight_files
 from setup_manager.errors import SetupError
+
+if TYPE_CHECKING:
+    from setup_manager.cli.shell import Shell
+    from setup_manager.session import Session
 
 _BASH = r"""
 _gemma_setup_completion() {
@@ -127,7 +132,7 @@ class LineComplete(ShellComplete):
         """Find the candidates, each a whole word: Click leaves out the option of --option=value."""
         try:
             found = super().get_completions(args, incomplete)
-        except click.ClickException:  # the line is wrong already; running it will say so
+        except (click.ClickException, SetupError):  # running the line will say what is wrong
             return []
         option, equals, _ = incomplete.partition("=")
         if equals and option.startswith("-"):
@@ -153,12 +158,8 @@ def complete_model(
     incomplete: str,
 ) -> list[CompletionItem[str]]:
     """Offer variants, and their quantizations once a variant is there."""
-    from setup_manager.cli.options import StorageOptions
-
     try:
-        catalog = ctx.obj.shell.open_session(
-            StorageOptions(catalog=ctx.params.get("catalog"))
-        ).catalog
+        catalog = _session(ctx).catalog
     except SetupError:  # nobody who presses Tab wants to read it
         return []
     return _matching(_catalog_models(catalog, incomplete), incomplete)
@@ -169,15 +170,19 @@ def complete_installed(
     param: click.Parameter,  # noqa: ARG001 - click's signature
     incomplete: str,
 ) -> list[CompletionItem[str]]:
-    """Offer the models that are here."""
-    from setup_manager.cli.options import StorageOptions
-
+    """Offer the models that are installed."""
     try:
-        models = ctx.obj.shell.open_session(StorageOptions()).inventory.models()
+        models = _session(ctx).inventory.models()
     except SetupError:
         return []
     items = (CompletionItem(model.name, help=str(model.weights.path.name)) for model in models)
     return _matching(items, incomplete)
+
+
+def _session(ctx: click.Context) -> Session:
+    shell: Shell = ctx.obj.shell
+    shell.take(ctx)
+    return shell.session
 
 
 def _matching(items: Iterator[CompletionItem[str]], incomplete: str) -> list[CompletionItem[str]]:
@@ -200,5 +205,5 @@ def _quantizations(catalog: Catalog, key: str) -> Iterator[CompletionItem[str]]:
     default = catalog.variants[key].default_quantization
     for file in weight_files(catalog, key):
         size = format_size(file.size_bytes) if file.size_bytes else "size unknown"
-        mark = ", the default" if file.quantization == default else ""
+        mark = ", default" if file.quantization == default else ""
         yield CompletionItem(f"{key}:{file.quantization}", help=size + mark)

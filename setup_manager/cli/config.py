@@ -1,4 +1,4 @@
-"""The configuration file: options that a person does not want to type each time."""
+"""The configuration file: options that nobody wants to type each time."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ import tomllib
 from typing import Any
 
 from setup_manager.cli.options import CONFIGURABLE
-from setup_manager.cli.shell import Shell
 from setup_manager.errors import UsageError
+from setup_manager.library import Host
 
 
-def read_defaults(shell: Shell) -> dict[str, Any]:
+def read_defaults(host: Host) -> dict[str, Any]:
     """Read the configuration file, if there is one.
 
     Returns:
         Option values by parameter name, in click's ``default_map`` form.
 
     Raises:
-        UsageError: If the file is no TOML or sets something that is no option.
+        UsageError: If the file is not TOML or sets something that is not an option.
     """
     try:
-        path = shell.host.resolver.config_file().path
+        path = host.resolver.config_file().path
         content = path.read_bytes()
     except (OSError, UsageError):
         return {}
@@ -28,10 +28,10 @@ def read_defaults(shell: Shell) -> dict[str, Any]:
         document = tomllib.loads(content.decode("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(
-            "The configuration file is not TOML.",
+            "The configuration file is not valid TOML.",
             code="bad-configuration",
             context=[f"file: {path}", str(error)],
-            hint="Mend or remove the file.",
+            hint="Correct or remove the file.",
         ) from error
     return {_option_name(key, str(path)): value for key, value in document.items()}
 
@@ -42,8 +42,8 @@ def _option_name(key: str, path: str) -> str:
         return name
     known = ", ".join(sorted(option.replace("_", "-") for option in CONFIGURABLE))
     raise UsageError(
-        f"The configuration file sets {key!r}, which is no option.",
+        f"The configuration file sets {key!r}, which is not an option.",
         code="bad-configuration",
         context=[f"file: {path}", f"options: {known}"],
-        hint="Mend the name or take the line out.",
+        hint="Correct or remove that line.",
     )

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from setup_manager.cli.group import SUMMARIES, Invocation, cli
+from setup_manager.cli.group import SUMMARIES, canonical, cli
+from setup_manager.cli.invocation import Invocation
 from setup_manager.errors import SetupError, UsageError, interrupted
 
 if TYPE_CHECKING:
@@ -62,8 +63,6 @@ def _run(arguments: list[str], invocation: Invocation) -> Outcome | SetupError |
         )
     except SetupError as error:
         return error
-    except click.exceptions.NoArgsIsHelpError:
-        return None
     except click.ClickException as error:
         return _usage_error(error, arguments)
     except (KeyboardInterrupt, click.Abort):
@@ -83,7 +82,7 @@ def _write(arguments: list[str], invocation: Invocation, result: Outcome | Setup
     from setup_manager.cli.outcome import Outcome, write_outcome
 
     shell = invocation.shell
-    outcome = Outcome(error=result) if isinstance(result, SetupError) else result
+    outcome = Outcome.of_error(result) if isinstance(result, SetupError) else result
     try:
         shell.settle()
         write_outcome(
@@ -91,6 +90,7 @@ def _write(arguments: list[str], invocation: Invocation, result: Outcome | Setup
             outcome,
             shell.terminal,
             as_json="--json" in _before_double_dash(arguments),
+            quiet=shell.options.quiet or shell.options.progress == "json",
             secrets=_secrets(),
         )
     except BrokenPipeError:
@@ -108,7 +108,7 @@ def _say_unwritten(error: OSError) -> None:
     with suppress(OSError):
         sys.stderr.write(
             f"error: The result cannot be written: {error.strerror or error}\n"
-            "next: Run the same command again with its output going elsewhere.\n"
+            "next: Run the same command again with its output redirected elsewhere.\n"
         )
         sys.stderr.flush()
 
@@ -118,7 +118,8 @@ def _before_double_dash(arguments: list[str]) -> list[str]:
 
 
 def _command_of(arguments: list[str]) -> str:
-    return next((argument for argument in arguments if argument in SUMMARIES), "")
+    names = map(canonical, arguments)
+    return next((name for name in names if name in SUMMARIES), "")
 
 
 def _usage_error(error: click.ClickException, arguments: list[str]) -> UsageError:
@@ -131,10 +132,10 @@ def _usage_error(error: click.ClickException, arguments: list[str]) -> UsageErro
 
 def _unexpected(error: Exception) -> SetupError:
     return SetupError(
-        "Something went wrong inside gemma-setup that should not.",
+        "Internal error: this is a bug in gemma-setup.",
         code="internal",
         context=[f"{type(error).__name__}: {error}"],
-        hint="Run the same command again; what was downloaded is kept. If it stays, set "
+        hint="Run the same command again; what was downloaded is kept. If it happens again, set "
         "GEMMA_SETUP_DEBUG=1 to see where, and report it.",
     )
 

@@ -2,55 +2,39 @@
 
 from __future__ import annotations
 
-import os
-from functools import cached_property
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from setup_manager import __version__
+from setup_manager.cli.options import COMMON_NAMES, OPTIONS
+from setup_manager.errors import UsageError
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-    from setup_manager.cli.shell import Shell
-
 SUMMARIES = {
-    "install": "Check, choose, download, register and try a model: the whole job.",
-    "check": "Look at this machine before the first byte: what works, what to mend.",
-    "recommend": "Say which models fit this machine, ranked, and why.",
+    "install": "Check, choose, download, register and test: the whole job.",
+    "check": "Check this machine before downloading: what works, what to fix.",
+    "recommend": "Rank the models that fit this machine, and say why.",
     "explain": "Show where a model's memory goes and how fast it will run.",
-    "download": "Fetch and verify a model; go on where it stopped.",
-    "recover": "Take over what other tools' downloads left behind.",
-    "verify": "Hash again what is here; mend only what is damaged.",
-    "register": "Make a runtime know a model.",
-    "serve": "Run a model as an OpenAI-compatible server on this machine.",
-    "smoke": "Ask a model a question, judge the answer, measure it.",
+    "download": "Download and verify a model; continue where it stopped.",
+    "recover": "Finish or reuse other tools' incomplete downloads.",
+    "verify": "Verify installed files; repair only damaged parts.",
+    "register": "Register a model with a runtime.",
+    "serve": "Run a model as an OpenAI-compatible server.",
+    "smoke": "Ask a question, judge the answer, measure the speed.",
     "list": "Show the catalogue, or what is installed.",
-    "remove": "Take a model out again, everywhere.",
-    "clean": "Drop partial downloads and stale records.",
-    "runtime": "Install or remove llama.cpp's official build.",
-    "report": "Write what is known of this machine and its model as one HTML page.",
-    "rehearse": "Do the whole job on a tiny model from a bad line; no internet.",
-    "paths": "Show where everything lives and what decided it.",
+    "remove": "Remove a model and its registrations.",
+    "clean": "Delete partial downloads and stale records.",
+    "runtime": "Install or remove the official build of llama.cpp.",
+    "report": "Write a model's plan and results as one HTML page.",
+    "rehearse": "Try the whole job on a tiny model; needs no internet.",
+    "paths": "Show where everything is stored, and why there.",
     "completion": "Print the completion script for a shell.",
 }
-
-
-class Invocation:
-    """One run of the program; its shell is made when a command or an error needs it."""
-
-    @cached_property
-    def shell(self) -> Shell:
-        """The shell, listening for Ctrl-C from now on."""
-        from setup_manager.cli.interrupt import Interruption
-        from setup_manager.cli.shell import Shell
-        from setup_manager.cli.terminal import describe_terminal
-
-        interruption = Interruption()
-        interruption.listen()
-        return Shell(os.environ, describe_terminal(os.environ), interruption.requested)
 
 
 class LazyGroup(click.Group):
@@ -82,32 +66,77 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find a command, with a suggestion where there is none of that name."""
-        name = args[0]
+        """Find a command, also by another tool's word for it; pass on what was given before it."""
+        word, rest = args[0], args[1:]
+        name = canonical(word)
+        if name in {"help", "version"}:
+            return self._told(ctx, name, rest)
         if name not in SUMMARIES and not name.startswith("-"):
-            from difflib import get_close_matches
+            from setup_manager.cli.words import hint_for
 
-            close = get_close_matches(name, SUMMARIES, n=1)
-            meant = f" Did you mean {close[0]!r}?" if close else ""
-            ctx.fail(f"There is no command {name!r}.{meant}")
-        return super().resolve_command(ctx, args)
+            hint = hint_for(name, SUMMARIES) or "See `gemma-setup --help`."
+            raise UsageError(f"There is no command {word!r}.", hint=hint)
+        return super().resolve_command(ctx, [name, *_given_before(ctx), *rest])
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        """List the commands from their summaries, without importing them."""
+    def _told(
+        self, ctx: click.Context, name: str, rest: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Understand `help`, `help COMMAND` and `version`."""
+        topic = next((word for word in rest if not word.startswith("-")), None)
+        if name == "help" and topic is not None:
+            return self.resolve_command(ctx, [topic, "--help"])
+        click.echo(ctx.get_help() if name == "help" else _VERSION)
+        return ctx.exit()
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands from their summaries, without importing them; then the options."""
+        from setup_manager.cli.command import write_sections
+
         with formatter.section("Commands"):
             formatter.write_dl(list(SUMMARIES.items()))
+        write_sections(self.get_params(ctx), ctx, formatter)
+
+
+def canonical(word: str) -> str:
+    """Give a command's own name for another tool's word for it."""
+    if word in SUMMARIES:
+        return word
+    from setup_manager.cli.words import ALIASES
+
+    return ALIASES.get(word, word)
+
+
+def _given_before(ctx: click.Context) -> list[str]:
+    """Write the common options that stood before the command as its own."""
+    words = []
+    for name in COMMON_NAMES:
+        if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            words.append(OPTIONS[name].opts[-1])
+            if not OPTIONS[name].is_flag:
+                words.append(str(ctx.params[name]))
+    return words
+
+
+_VERSION = f"gemma-setup, version {__version__}"
 
 
 @click.group(
     cls=LazyGroup,
+    params=[OPTIONS[name] for name in COMMON_NAMES],
+    invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Start with `gemma-setup install`; `gemma-setup COMMAND --help` begins with examples.",
 )
 @click.version_option(__version__, "--version", prog_name="gemma-setup")
 @click.pass_context
-def cli(context: click.Context) -> None:
-    """Get Google's Gemma 4 running on this machine, and keep at it until it does."""
+def cli(context: click.Context, /, **given: Any) -> None:
+    """Get Google's Gemma 4 running on this machine: resumable, verified, tested."""
     from setup_manager.cli.config import read_defaults
 
-    defaults = read_defaults(context.obj.shell)
+    if context.invoked_subcommand is None:
+        if given["as_json"]:
+            context.fail("A command is missing.")
+        click.echo(context.get_help())
+        context.exit()
+    defaults = read_defaults(context.obj.shell.host)
     context.default_map = dict.fromkeys(SUMMARIES, defaults)

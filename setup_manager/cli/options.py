@@ -1,31 +1,43 @@
-"""The options, in the groups in which commands share them.
+"""The options that commands share, each declared once: what is typed, what it means, its section.
 
-Each group is a frozen dataclass; a command that lists a group gets one instance of it. Flags
-beat environment beats configuration file beats defaults: click does the first two, its
-``default_map`` (filled by ``cli.config``) the third.
+An option's name is that of the field that it fills in a request of `app`, or in what the shell
+itself reads. Flags beat environment beats configuration file beats defaults: click does the first
+two, its ``default_map`` (filled by ``cli.config``) the third.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
-from functools import wraps
-from typing import TYPE_CHECKING, Any, ClassVar
+import os
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from setup_manager import units
-from setup_manager.errors import interrupted
+from setup_manager.runtimes import REGISTRY
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-    from setup_manager.cli.group import Invocation
-    from setup_manager.cli.outcome import Outcome
-
 KV_TYPES = ("f16", "q8_0", "q4_0")
 PREFERENCES = ("speed", "quality", "balanced")
-RUNTIMES = ("auto", "llama.cpp", "ollama", "embedded")
+RUNTIMES = ("auto", *REGISTRY)
+
+OWN = "Options"
+PLANNING = "Memory and speed"
+DOWNLOAD = "Download"
+OLLAMA = "Ollama"
+PLACES = "Files and folders"
+COMMON = "Common options"
+SECTIONS = (OWN, PLANNING, DOWNLOAD, OLLAMA, PLACES, COMMON)
+"""In the order in which help shows them: everyday ones first."""
+
+
+class Option(click.Option):
+    """An option that help shows under the title of its section."""
+
+    def __init__(self, *declarations: str, section: str = OWN, **attributes: Any) -> None:
+        super().__init__(declarations, **attributes)
+        self.section = section
 
 
 class SizeType(click.ParamType[int]):
@@ -51,171 +63,173 @@ class RateType(SizeType):
     parse = staticmethod(units.parse_rate)
 
 
-@dataclass(frozen=True, slots=True)
-class CommonOptions:
-    """On every command."""
+class TokensType(SizeType):
+    """A number of tokens: 32768, 32k."""
 
-    as_json: bool = False
-    quiet: bool = False
-    verbose: bool = False
-    no_color: bool = False
-    no_progress: bool = False
-    progress: str = "auto"
-    no_input: bool = False
-
-    OPTIONS: ClassVar[tuple[Callable[..., Any], ...]] = (
-        click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout."),
-        click.option("-q", "--quiet", is_flag=True, help="Say only what must be said."),
-        click.option("-v", "--verbose", is_flag=True, help="Say more."),
-        click.option("--no-color", is_flag=True, help="No colours (as does NO_COLOR)."),
-        click.option(
-            "--no-progress",
-            is_flag=True,
-            envvar="GEMMA_SETUP_NO_PROGRESS",
-            help="No progress display.",
-        ),
-        click.option(
-            "--progress",
-            type=click.Choice(["auto", "json"]),
-            default="auto",
-            help="json: events as JSON lines on stderr.",
-        ),
-        click.option("--no-input", is_flag=True, help="Never ask; a question becomes an error."),
-    )
+    name = "tokens"
+    parse = staticmethod(units.parse_tokens)
 
 
-@dataclass(frozen=True, slots=True)
-class WritingOptions:
-    """On commands that write."""
+class HomePath(click.Path):
+    """A path in which ``~`` is the home folder, also where no shell has expanded it."""
 
-    dry_run: bool = False
-    yes: bool = False
-
-    OPTIONS: ClassVar[tuple[Callable[..., Any], ...]] = (
-        click.option("-n", "--dry-run", is_flag=True, help="Show what would be done, do nothing."),
-        click.option("-y", "--yes", is_flag=True, help="Do not ask before going on."),
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class StorageOptions:
-    """On commands that look at models on disk or in the catalogue."""
-
-    models_dir: str | None = None
-    catalog: str | None = None
-
-    OPTIONS: ClassVar[tuple[Callable[..., Any], ...]] = (
-        click.option(
-            "--models-dir",
-            metavar="DIR",
-            type=click.Path(file_okay=False),
-            envvar="GEMMA_SETUP_MODELS_DIR",
-            help="A plain folder for models instead of the hub cache.",
-        ),
-        click.option(
-            "--catalog",
-            metavar="FILE",
-            type=click.Path(dir_okay=False),
-            envvar="GEMMA_SETUP_CATALOG",
-            help="Another catalogue than the one of this package.",
-        ),
-    )
+    def convert(
+        self,
+        value: str | os.PathLike[str],
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> str | bytes | os.PathLike[str]:
+        """Read it."""
+        return super().convert(os.path.expanduser(value), param, ctx)  # noqa: PTH111 - never raises
 
 
-@dataclass(frozen=True, slots=True)
-class ModelOptions:
-    """On commands that turn a MODEL into files."""
-
-    latest: bool = False
-    with_projector: bool = False
-    with_drafter: bool = False
-
-    OPTIONS: ClassVar[tuple[Callable[..., Any], ...]] = (
-        click.option("--latest", is_flag=True, help="Ask the hub for the newest upload."),
-        click.option("--with-projector", is_flag=True, help="Also the projector, for images."),
-        click.option("--with-drafter", is_flag=True, help="Also the MTP drafter, for speed."),
-    )
+def _flag(*declarations: str, section: str = OWN, **attributes: Any) -> Option:
+    return Option(*declarations, is_flag=True, section=section, **attributes)
 
 
-@dataclass(frozen=True, slots=True)
-class PlanningOptions:
-    """On commands that plan how a model runs."""
+_DECLARED = (
+    _flag("-n", "--dry-run", help="Show what would be done; change nothing."),
+    _flag("-y", "--yes", help="Answer yes to every question."),
+    Option(
+        "--prefer",
+        metavar="WHAT",
+        type=click.Choice(PREFERENCES),
+        default="balanced",
+        help="Rank by speed, quality or balanced (default).",
+    ),
+    Option(
+        "--runtime",
+        metavar="NAME",
+        type=click.Choice(RUNTIMES),
+        default="auto",
+        help="Run it with llama.cpp, ollama or embedded (default: auto).",
+    ),
+    Option(
+        "--context",
+        type=TokensType(),
+        metavar="N",
+        help="Tokens of context, e.g. 32k (default: what fits).",
+    ),
+    _flag("--with-projector", help="Also the projector, for images."),
+    _flag("--with-drafter", help="Also the MTP drafter, for speed."),
+    Option(
+        "--kv-type",
+        section=PLANNING,
+        type=click.Choice(KV_TYPES),
+        help="Type of the KV cache (default: f16).",
+    ),
+    Option(
+        "--slots",
+        section=PLANNING,
+        type=int,
+        metavar="N",
+        help="Parallel requests (default: 1).",
+    ),
+    Option(
+        "--ubatch",
+        section=PLANNING,
+        type=int,
+        metavar="N",
+        help="Tokens per micro-batch (default: 512).",
+    ),
+    Option(
+        "--machine",
+        section=PLANNING,
+        metavar="FILE",
+        type=HomePath(dir_okay=False),
+        help="Plan for the machine in FILE (`check --json` from there).",
+    ),
+    _flag("--latest", section=DOWNLOAD, help="Newest upload on the hub, not the pinned one."),
+    Option(
+        "--connections",
+        section=DOWNLOAD,
+        type=click.IntRange(1, 16),
+        metavar="N",
+        help="Parallel connections (default: adaptive).",
+    ),
+    Option(
+        "--limit-rate",
+        section=DOWNLOAD,
+        type=RateType(),
+        metavar="RATE",
+        help="Maximum speed, e.g. 5M.",
+    ),
+    Option(
+        "--mirror",
+        section=DOWNLOAD,
+        multiple=True,
+        metavar="URL",
+        help="Another hub with the same files; may be repeated.",
+    ),
+    _flag("--no-wait", section=DOWNLOAD, help="Exit 18 if another process is downloading it."),
+    _flag("--no-recover", section=DOWNLOAD, help="Ignore other tools' incomplete downloads."),
+    _flag("--gentle", section=DOWNLOAD, help="Low CPU and disk priority."),
+    Option("--name", section=OLLAMA, metavar="NAME", help="Name to register under."),
+    _flag("--pull", section=OLLAMA, help="Let Ollama download the model itself."),
+    _flag(
+        "--ollama-link",
+        section=OLLAMA,
+        help="Link instead of copying (relies on Ollama internals).",
+    ),
+    Option(
+        "--models-dir",
+        section=PLACES,
+        metavar="DIR",
+        type=HomePath(file_okay=False),
+        envvar="GEMMA_SETUP_MODELS_DIR",
+        help="Plain folder for models instead of the hub cache.",
+    ),
+    Option(
+        "--catalog",
+        section=PLACES,
+        metavar="FILE",
+        type=HomePath(dir_okay=False),
+        envvar="GEMMA_SETUP_CATALOG",
+        help="Use another catalogue file.",
+    ),
+    _flag("--json", "as_json", section=COMMON, help="Print one JSON document on stdout."),
+    _flag("-q", "--quiet", section=COMMON, help="Print only results and errors."),
+    _flag("-v", "--verbose", section=COMMON, help="Print more detail."),
+    _flag("--no-color", section=COMMON, help="No colours (like NO_COLOR)."),
+    _flag(
+        "--no-progress",
+        section=COMMON,
+        envvar="GEMMA_SETUP_NO_PROGRESS",
+        help="No progress display.",
+    ),
+    Option(
+        "--progress",
+        section=COMMON,
+        type=click.Choice(["auto", "json"]),
+        default="auto",
+        help="json: events as JSON lines on stderr.",
+    ),
+    _flag("--no-input", section=COMMON, help="Never ask; exit with an error instead."),
+)
+OPTIONS = {str(option.name): option for option in _DECLARED}
+COMMON_NAMES = tuple(name for name, option in OPTIONS.items() if option.section == COMMON)
+WRITING = ("dry_run", "yes")
+"""On every command that writes."""
+RUN = ("runtime", "context", "with_projector", "with_drafter", "kv_type", "slots", "ubatch")
+TRANSFER = ("connections", "limit_rate", "mirror", "no_wait", "gentle")
+INTO_OLLAMA = ("name", "pull", "ollama_link")
+SESSION = ("models_dir", "catalog", *TRANSFER, "no_recover")
+"""What a session is opened with; no request has it."""
 
-    context: int | None = None
-    kv_type: str | None = None
-    slots: int | None = None
-    ubatch: int | None = None
-    prefer: str = "balanced"
-    runtime: str = "auto"
-    machine: str | None = None
-
-    OPTIONS: ClassVar[tuple[Callable[..., Any], ...]] = (
-        click.option(
-            "--context", type=int, metavar="N", help="Tokens of context (default: what fits)."
-        ),
-        click.option(
-            "--kv-type", type=click.Choice(KV_TYPES), help="How the cache is stored (f16)."
-        ),
-        click.option("--slots", type=int, metavar="N", help="Requests served side by side (1)."),
-        click.option("--ubatch", type=int, metavar="N", help="Tokens computed at once (512)."),
-        click.option(
-            "--prefer",
-            type=click.Choice(PREFERENCES),
-            default="balanced",
-            help="What to rank by.",
-        ),
-        click.option(
-            "--runtime", type=click.Choice(RUNTIMES), default="auto", help="What is to run it."
-        ),
-        click.option(
-            "--machine",
-            metavar="FILE",
-            type=click.Path(dir_okay=False),
-            help="Plan for the machine in FILE (data.machine of `check --json` there).",
-        ),
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class DownloadingOptions:
-    """On commands that download."""
-
-    connections: int | None = None
-    limit_rate: int | None = None
-    mirror: tuple[str, ...] = ()
-    no_wait: bool = False
-    no_recover: bool = False
-    gentle: bool = False
-
-    OPTIONS: ClassVar[tuple[Callable[..., Any], ...]] = (
-        click.option(
-            "--connections",
-            type=click.IntRange(1, 16),
-            metavar="N",
-            help="Connections at once, 1 to 16 (default: what helps).",
-        ),
-        click.option(
-            "--limit-rate", type=RateType(), metavar="RATE", help="At most this fast, e.g. 5M."
-        ),
-        click.option(
-            "--mirror", multiple=True, metavar="URL", help="Another hub with the same files."
-        ),
-        click.option(
-            "--no-wait", is_flag=True, help="End with 18 if another process is at the file."
-        ),
-        click.option("--no-recover", is_flag=True, help="Do not look for other tools' leftovers."),
-        click.option("--gentle", is_flag=True, help="Low CPU and disk priority."),
-    )
+_NEVER_CONFIGURED = {
+    "as_json", "machine", "latest", "with_projector", "with_drafter", *WRITING, *INTO_OLLAMA,
+}  # fmt: skip
+CONFIGURABLE = tuple(name for name in OPTIONS if name not in _NEVER_CONFIGURED)
 
 
 def model_argument(
     *, required: bool = True, installed: bool = False, metavar: str | None = None
-) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+) -> click.Argument:
     """Make the MODEL argument; the Tab key completes it.
 
     Args:
         required: Whether it must be given.
-        installed: Offer the models that are here instead of the catalogue's.
+        installed: Offer the models that are installed instead of the catalogue's.
         metavar: What help shows instead of MODEL.
     """
 
@@ -227,99 +241,4 @@ def model_argument(
         offer = complete_installed if installed else complete_model
         return offer(ctx, param, incomplete)
 
-    return click.argument("model", required=required, metavar=metavar, shell_complete=complete)
-
-
-def ollama_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options on how a model gets into Ollama."""
-    for option in (
-        click.option("--name", metavar="NAME", help="Name to register under with Ollama."),
-        click.option("--pull", is_flag=True, help="Let Ollama fetch the model by itself."),
-        click.option(
-            "--ollama-link",
-            is_flag=True,
-            help="Link the file into Ollama's store; no copy, undocumented.",
-        ),
-    ):
-        function = option(function)
-    return function
-
-
-OptionGroup = type[
-    CommonOptions
-    | WritingOptions
-    | StorageOptions
-    | ModelOptions
-    | PlanningOptions
-    | DownloadingOptions
-]
-_KEYWORDS: Mapping[OptionGroup, str] = {
-    CommonOptions: "common",
-    WritingOptions: "writing",
-    StorageOptions: "storage",
-    ModelOptions: "files",
-    PlanningOptions: "planning",
-    DownloadingOptions: "downloading",
-}
-CONFIGURABLE = tuple(
-    name
-    for group in (StorageOptions, PlanningOptions, DownloadingOptions, CommonOptions)
-    for name in (field.name for field in fields(group))
-    if name not in {"as_json", "machine"}
-)
-
-
-def gemma_command(
-    name: str, *groups: OptionGroup, examples: tuple[str, ...]
-) -> Callable[[Callable[..., Outcome]], click.Command]:
-    """Make a click command that gets a shell and its option groups.
-
-    The function is called with ``shell`` and one keyword for each group: ``writing``,
-    ``storage``, ``files``, ``planning``, ``downloading``; the rest are its own parameters.
-
-    Args:
-        name: What is typed.
-        groups: Option groups beside the common one.
-        examples: Command lines that its help begins with.
-    """
-
-    def decorate(function: Callable[..., Outcome]) -> click.Command:
-        @click.pass_obj
-        @wraps(function)
-        def run(invocation: Invocation, /, **values: Any) -> Outcome:
-            shell = invocation.shell
-            common = _take(CommonOptions, values)
-            chosen = {_KEYWORDS[group]: _take(group, values) for group in groups}
-            shell.begin(name, common)
-            try:
-                return function(shell, **chosen, **values)
-            except KeyboardInterrupt:
-                # Click would print an empty line into whatever stands on the screen.
-                raise interrupted() from None
-
-        callback: Callable[..., Any] = run
-        for group in (CommonOptions, *reversed(groups)):
-            for option in reversed(group.OPTIONS):
-                callback = option(callback)
-        made = click.command(name, cls=_ExampleCommand)(callback)
-        made.examples = examples
-        return made
-
-    return decorate
-
-
-def _take(group: type[Any], values: dict[str, Any]) -> Any:
-    return group(**{field.name: values.pop(field.name) for field in fields(group)})
-
-
-class _ExampleCommand(click.Command):
-    """A command whose help starts with examples."""
-
-    examples: tuple[str, ...] = ()
-
-    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Examples"):
-            for example in self.examples:
-                formatter.write_text(example)
-        formatter.write_paragraph()
-        super().format_help(ctx, formatter)
+    return click.Argument(["model"], required=required, metavar=metavar, shell_complete=complete)

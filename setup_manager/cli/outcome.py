@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 from setup_manager.cli.render.error_text import error_text
 from setup_manager.cli.render.wrapping import folded
@@ -24,11 +24,20 @@ class Outcome:
         data: The ``data`` of the JSON document.
         text: The same for people.
         error: What stopped it, or None; its ``data`` may still hold what was done before.
+        value: What scripts ask the command for, such as a path: alone on stdout where that is not
+            a terminal; the text goes to stderr then.
     """
 
     data: Mapping[str, Any] = field(default_factory=dict)
     text: str = ""
     error: SetupError | None = None
+    value: str = ""
+
+    @classmethod
+    def of_error(cls, error: SetupError) -> Self:
+        """Make the result of a command that was stopped, with what was done before."""
+        partial: Any = error.partial
+        return cls({} if partial is None else partial.document(), error=error)
 
     @property
     def exit_code(self) -> int:
@@ -64,6 +73,7 @@ def write_outcome(
     terminal: Terminal,
     *,
     as_json: bool,
+    quiet: bool = False,
     secrets: Iterable[str] = (),
 ) -> None:
     """Write a result where it belongs: the document or text to stdout, an error to stderr.
@@ -73,6 +83,7 @@ def write_outcome(
         outcome: Its result.
         terminal: Where to write.
         as_json: Whether one JSON document is wanted.
+        quiet: Whether nothing but a value or an error is wanted.
         secrets: Values that must appear nowhere, such as a token.
     """
     hide = _Redaction(secrets)
@@ -80,7 +91,11 @@ def write_outcome(
         document = json.dumps(envelope(command, outcome), ensure_ascii=not terminal.unicode)
         print(hide(document), file=terminal.stdout, flush=True)
         return
-    if outcome.text:
+    if outcome.value and not terminal.reads_results:
+        print(hide(outcome.value), file=terminal.stdout, flush=True)
+        if not quiet:
+            print(terminal.plain(hide(outcome.text)), file=terminal.stderr, flush=True)
+    elif outcome.text:
         text = folded(outcome.text, terminal) if terminal.reads_results else outcome.text
         print(terminal.plain(hide(text)), file=terminal.stdout, flush=True)
     if outcome.error:

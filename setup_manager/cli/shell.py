@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
 import threading
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,34 +14,42 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
-from setup_manager.cli.options import CommonOptions, DownloadingOptions, StorageOptions
 from setup_manager.cli.terminal import StatusLine, Terminal
+from setup_manager.errors import InterruptedByUserError, SetupError, UsageError
 from setup_manager.library import Host, Paths, Place, this_host
 
 if TYPE_CHECKING:
     from setup_manager.session import Observer, Session
 
-_DECIDED_BY = {
-    ParameterSource.COMMANDLINE: "--models-dir",
-    ParameterSource.ENVIRONMENT: "GEMMA_SETUP_MODELS_DIR",
-    ParameterSource.DEFAULT_MAP: "configuration file",
-}
 _GREETINGS = {
-    "install": "looking at this machine",
-    "check": "looking at this machine",
-    "recommend": "looking at this machine",
-    "explain": "looking at this machine",
-    "report": "looking at this machine",
-    "rehearse": "getting ready",
-    "recover": "looking for leftovers",
+    "install": "checking this machine",
+    "check": "checking this machine",
+    "recommend": "checking this machine",
+    "explain": "checking this machine",
+    "report": "checking this machine",
+    "rehearse": "preparing",
+    "recover": "searching for incomplete downloads",
     "verify": "hashing",
-    "smoke": "getting ready",
-    "serve": "getting ready",
-    "download": "getting ready",
-    "register": "getting ready",
+    "smoke": "preparing",
+    "serve": "preparing",
+    "download": "preparing",
+    "register": "preparing",
 }
 _WHOLE_JOBS = {"install", "rehearse"}
 """Commands that say how they go without a terminal too."""
+
+
+@dataclass(frozen=True, slots=True)
+class CommonOptions:
+    """The options of every command, under the names of ``cli.options``."""
+
+    as_json: bool = False
+    quiet: bool = False
+    verbose: bool = False
+    no_color: bool = False
+    no_progress: bool = False
+    progress: str = "auto"
+    no_input: bool = False
 
 
 class Shell:
@@ -56,6 +63,7 @@ class Shell:
     Attributes:
         command: Name of the running command.
         options: The common options.
+        dry_run: Whether only to show what would be done.
         status: The last line of the terminal while something runs.
     """
 
@@ -67,13 +75,25 @@ class Shell:
         self.cancel = cancel
         self.command = ""
         self.options = CommonOptions()
+        self.dry_run = False
         self.status = StatusLine(terminal)
         self._display: Observer | None = None
+        self._yes = False
+        self._context: click.Context | None = None
 
-    def begin(self, command: str, options: CommonOptions) -> None:
-        """Take the common options of a command."""
-        self.command = command
-        self.options = options
+    def take(self, context: click.Context) -> None:
+        """Take what the shell itself reads of a command line."""
+        given = context.params
+        self._context = context
+        self.command = context.command.name or ""
+        self.options = CommonOptions(**{f.name: given[f.name] for f in fields(CommonOptions)})
+        self.dry_run = given.get("dry_run", False)
+        self._yes = given.get("yes", False)
+
+    def begin(self, context: click.Context) -> None:
+        """Begin a command: what takes longer than a blink says so before anything is imported."""
+        self.take(context)
+        command, options = self.command, self.options
         if options.no_color:
             self.terminal = replace(self.terminal, colour=False)
         if options.no_input or options.as_json:
@@ -81,7 +101,6 @@ class Shell:
         self.status = StatusLine(self.terminal)
         quiet = options.quiet or options.as_json or options.no_progress
         if command in _GREETINGS and not quiet and options.progress == "auto":
-            # What takes longer than a blink says so at once, before anything heavy is imported.
             words = f"{self.terminal.mark('run')} {_GREETINGS[command]} ..."
             self.status.show(words)
             if command in _WHOLE_JOBS and not self.terminal.interactive:
@@ -101,37 +120,49 @@ class Shell:
         """The system, its user and the environment."""
         return this_host(self.environment)
 
-    def paths(self, storage: StorageOptions) -> Paths:
-        """Resolve every folder for this run."""
-        return self.host.paths(_named_models_dir(storage))
+    @property
+    def paths(self) -> Paths:
+        """Every folder, for this run."""
+        return self.host.paths(self._models_dir())
 
-    def open_session(
-        self,
-        storage: StorageOptions,
-        downloading: DownloadingOptions | None = None,
-        *,
-        observer: Observer | None = None,
-    ) -> Session:
-        """Gather what a command works with from the environment and the options."""
+    @cached_property
+    def session(self) -> Session:
+        """What a command works with: from the environment, the configuration and the options."""
         from setup_manager.download import DownloadOptions
         from setup_manager.session import open_session
 
-        chosen = downloading or DownloadingOptions()
+        asked = self._context.params if self._context else {}
         return open_session(
-            self.host,
-            models_dir=_named_models_dir(storage),
-            catalog_path=Path(storage.catalog) if storage.catalog else None,
-            mirrors=chosen.mirror,
+            self.environment,
+            models_dir=self._models_dir(),
+            catalog=asked.get("catalog"),
+            mirrors=asked.get("mirror", ()),
             downloading=DownloadOptions(
-                connections=chosen.connections,
-                rate_bytes_per_second=chosen.limit_rate,
-                wait=not chosen.no_wait,
-                polite=chosen.gentle,
+                connections=asked.get("connections"),
+                rate_bytes_per_second=asked.get("limit_rate"),
+                wait=not asked.get("no_wait", False),
+                polite=asked.get("gentle", False),
             ),
-            recovering=not chosen.no_recover,
-            observer=observer or self.display(),
+            recovering=not asked.get("no_recover", False),
+            observer=self.display(),
             cancel=self.cancel,
+            program=self.program,
         )
+
+    def _models_dir(self) -> Place | None:
+        """Find the plain folder for models, which holds also where no option offers it."""
+        name, variable = "models_dir", "GEMMA_SETUP_MODELS_DIR"
+        context = self._context
+        if context is None:
+            return None
+        source = context.get_parameter_source(name)
+        if source is ParameterSource.COMMANDLINE:
+            folder, decided_by = context.params[name], "--models-dir"
+        elif folder := self.environment.get(variable):
+            decided_by = variable
+        else:
+            folder, decided_by = context.lookup_default(name), "configuration file"
+        return Place(self.host.resolver.expand(str(folder)), decided_by) if folder else None
 
     def display(self) -> Observer:
         """Choose how progress is shown."""
@@ -165,19 +196,50 @@ class Shell:
             text = folded(text, self.terminal)
         print(text, file=self.terminal.stderr, flush=True)
 
-    def confirm(self, question: str) -> bool:
-        """Ask a person yes or no; Enter means yes."""
+    def ask(self, question: str, *, default: bool) -> bool:
+        """Ask a person yes or no.
+
+        Args:
+            question: What is asked.
+            default: What Enter means.
+        """
+        if self._yes:
+            return True
         self.status.clear()
-        print(f"{question} [Y/n] ", end="", file=self.terminal.stderr, flush=True)
-        answer = sys.stdin.readline()
-        return answer.strip().lower() in {"", "y", "yes"} and answer != ""
+        choices = "[Y/n]" if default else "[y/N]"
+        print(f"{question} {choices} ", end="", file=self.terminal.stderr, flush=True)
+        try:
+            answer = sys.stdin.readline()
+        except KeyboardInterrupt:
+            hint = "Nothing was downloaded. Run the same command again to be asked again."
+            raise InterruptedByUserError("Stopped (Ctrl-C).", hint=hint) from None
+        if not answer:  # the end of the input is no consent
+            return False
+        word = answer.strip().lower()
+        return default if not word else word in {"y", "yes"}
 
+    def require_consent(self, question: str = "Continue?", *, default: bool = True) -> None:
+        """Ask before something is done.
 
-def _named_models_dir(storage: StorageOptions) -> Place | None:
-    if not storage.models_dir:
-        return None
-    source = click.get_current_context().get_parameter_source("models_dir")
-    return Place(
-        Path(os.path.abspath(storage.models_dir)),  # noqa: PTH100 - links stay as typed
-        _DECIDED_BY.get(source, "default") if source else "default",
-    )
+        Args:
+            question: What is asked.
+            default: What Enter means; False for what deletes.
+
+        Raises:
+            UsageError: If nobody can answer.
+            SetupError: If the answer is no.
+        """
+        if not self._yes and not self.terminal.can_ask:
+            raise UsageError(
+                "Confirmation needed, but input is not interactive.",
+                code="needs-yes",
+                hint="Add --yes to confirm, or --dry-run to see the plan only.",
+            )
+        if not self.ask(question, default=default):
+            raise SetupError(
+                "Cancelled.", code="declined", hint="Run `--dry-run` to see the plan only."
+            )
+
+    def offer(self, question: str) -> bool:
+        """Ask where somebody can answer; no where nobody can."""
+        return self._yes or (self.terminal.can_ask and self.ask(question, default=True))

@@ -104,6 +104,10 @@ class Coverage:
         self.covered_bytes = 0
         self._by_chunk: dict[int, list[Span]] = {}
 
+    def copy(self) -> Coverage:
+        """Return another coverage with the same spans."""
+        return coverage_of(self.spans(), self.size_bytes, self.chunk_bytes)
+
     def add(self, span: Span) -> bool:
         """Record a span; joins it with neighbours from the same source.
 

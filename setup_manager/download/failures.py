@@ -8,8 +8,10 @@ from pathlib import Path
 
 from setup_manager.catalog import Artifact
 from setup_manager.errors import (
+    BusyError,
     DownloadFailedError,
     InsufficientDiskError,
+    InterruptedByUserError,
     SetupError,
     VerificationFailedError,
 )
@@ -25,6 +27,24 @@ def wrong_content(artifact: Artifact, actual: str, detail: Sequence[str]) -> Set
         context=(f"expected SHA-256 {artifact.sha256}", f"actual SHA-256   {actual}", *detail),
         hint="Try another --mirror; if that gives the same, the pinned digest may be outdated: "
         "try --latest.",
+    )
+
+
+def busy(artifact: Artifact, partial: Path) -> BusyError:
+    """Make the error for a file that another process works on."""
+    return BusyError(
+        f"Another process is at {artifact.path}.",
+        context=(str(partial),),
+        hint="Wait until it is done, or leave out --no-wait: then this command waits.",
+    )
+
+
+def interrupted(artifact: Artifact, kept_bytes: int) -> InterruptedByUserError:
+    """Make the error for work on a file that was stopped."""
+    kept, total = format_size(kept_bytes), format_size(artifact.size_bytes)
+    return InterruptedByUserError(
+        f"Interrupted: kept {kept} of {total} of {artifact.path}.",
+        hint="Run the same command again: it goes on from here.",
     )
 
 

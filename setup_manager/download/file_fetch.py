@@ -11,62 +11,42 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from setup_manager.catalog import Artifact
 from setup_manager.download.assembly import Assembly
 from setup_manager.download.board import Board
-from setup_manager.download.checks import read_checks, stamp_of, write_checks
 from setup_manager.download.chunks import Coverage
 from setup_manager.download.events import DownloadEvent, Kind, Meter, Observer, timestamp
-from setup_manager.download.failures import disk_failure
+from setup_manager.download.failures import busy, disk_failure, interrupted
 from setup_manager.download.hashing import hash_whole
-from setup_manager.download.journal import replay, usable
-from setup_manager.download.places import FileJob, FilePlaces, Layout
-from setup_manager.download.plan import DiskState, plan_file
+from setup_manager.download.installed import read_checks, write_checks
+from setup_manager.download.job import Layout, VerifiedFile
+from setup_manager.download.plan import FilePlan, plan_file
 from setup_manager.download.second_look import SecondLook
 from setup_manager.download.sources import Source
 from setup_manager.download.store import (
-    FileBusyError,
-    FileClaim,
     OwnerChangedError,
     PartialFile,
+    is_unchanged,
+    read_state,
     remove_leftovers,
+    stamp_of,
 )
 from setup_manager.download.transfer import (
     Cancelled,
     OutOfSourcesError,
     Surroundings,
 )
-from setup_manager.download.verified import VerifiedFile
-from setup_manager.errors import BusyError, InterruptedByUserError, SetupError
-from setup_manager.fs import Disk
+from setup_manager.errors import SetupError
+from setup_manager.fs import Disk, FileLock, LockedError
 from setup_manager.gguf import check_early
 from setup_manager.net import Transport
 from setup_manager.units import format_size
-
-
-def disk_state(artifact: Artifact, places: FilePlaces) -> DiskState:
-    """Read what is on disk of one file; changes nothing."""
-    with suppress(OSError):
-        if places.content.stat().st_size == artifact.size_bytes:
-            return DiskState(installed=True)
-    try:
-        found = places.partial.stat()
-        journal = places.journal.read_bytes()
-    except OSError:
-        return DiskState()
-    coverage = usable(
-        replay(journal), artifact.sha256, artifact.size_bytes, found.st_size, chunk_bytes=1
-    )
-    allocated = getattr(found, "st_blocks", 0) * 512
-    used = coverage if coverage.covered_bytes else None
-    return DiskState(coverage=used, allocated_bytes=min(allocated, artifact.size_bytes))
 
 
 class FileFetch:
     """Fetches one file.
 
     Args:
-        job: What and from where.
+        plan: What is to be done.
         layout: Where it goes.
         around: Options and what the files of a run share.
         observer: Told what happens.
@@ -76,16 +56,18 @@ class FileFetch:
 
     def __init__(
         self,
-        job: FileJob,
+        plan: FilePlan,
         layout: Layout,
         around: Surroundings,
         observer: Observer,
         transport: Transport,
         disk: Disk,
     ) -> None:
+        job = plan.job
+        self._plan = plan
         self._artifact = job.artifact
         self._layout = layout
-        self._places = layout.places(job.artifact)
+        self._places = plan.places
         self._around = around
         self._options = around.options
         self._observer = observer
@@ -105,7 +87,7 @@ class FileFetch:
         """Bring the file to its final name, whatever of it is here already.
 
         Raises:
-            SetupError: See `engine.fetch`.
+            SetupError: See `Downloader.execute`.
         """
         try:
             return self._fetch()
@@ -118,9 +100,9 @@ class FileFetch:
             recognised = self._installed(may_read=False)  # needs no lock, nor a writable folder
             if recognised is not None:
                 return recognised
-            with self._claim():
+            with self._lock():
                 return self._installed(may_read=True) or self._bring()
-        except FileBusyError:
+        except LockedError:
             cancelled = self._around.cancel.is_set()
             raise (self._interrupted() if cancelled else self._busy()) from None
         except OwnerChangedError:
@@ -133,8 +115,8 @@ class FileFetch:
             path = Path(error.filename) if error.filename else self._places.partial
             raise disk_failure(error, path, self._kept_bytes, self._artifact.size_bytes) from error
 
-    def _claim(self) -> FileClaim:
-        return FileClaim(
+    def _lock(self) -> FileLock:
+        return FileLock(
             self._places.lock,
             wait=self._options.wait,
             on_wait=lambda: self._tell(Kind.WAIT, "another process is fetching this file"),
@@ -168,7 +150,7 @@ class FileFetch:
 
     def _matching(self, path: Path) -> Coverage | None:
         """Hash a file; return its check values if it is the one."""
-        chunk_bytes = plan_file(self._artifact, DiskState(), self._options.chunk_bytes).chunk_bytes
+        chunk_bytes = self._plan.coverage.chunk_bytes
         digest, coverage = hash_whole(path, chunk_bytes, self._around.cancel)
         if self._around.cancel.is_set():
             raise Cancelled
@@ -178,12 +160,8 @@ class FileFetch:
 
     def _bring(self) -> VerifiedFile:
         self._disk.make_folder(self._places.partial.parent)
-        chunk_bytes = plan_file(self._artifact, DiskState(), self._options.chunk_bytes).chunk_bytes
-        found = None
-        if PartialFile.is_whole_without_journal(self._places, self._artifact):
-            found = self._matching(self._places.partial)
-        held = PartialFile(self._places, self._artifact, chunk_bytes, self._disk)
-        coverage = found or held.coverage
+        coverage = self._kept()
+        held = PartialFile(self._places, self._artifact, coverage, self._disk)
         assembly = Assembly(held, coverage, self._sources, self._around, self._check_prefix)
         self._board = assembly.board
         try:
@@ -191,6 +169,17 @@ class FileFetch:
         finally:
             if not assembly.stragglers:  # a thread that still runs must not meet a reused number
                 held.close()
+
+    def _kept(self) -> Coverage:
+        """Return what of the partial counts: as planned, unless somebody has been at it since."""
+        plan = self._plan
+        if not is_unchanged(plan.state, plan.places):
+            state = read_state(self._artifact, plan.places)
+            plan = plan_file(plan.job, plan.places, state, self._options)
+        partial, size = plan.state.partial, self._artifact.size_bytes
+        if plan.state.coverage is None and partial is not None and 0 < size == partial.size_bytes:
+            return self._matching(plan.places.partial) or plan.coverage.copy()
+        return plan.coverage.copy()
 
     def _complete(self, assembly: Assembly, reused: int) -> VerifiedFile:
         artifact, folder = self._artifact, self._options.checks_dir
@@ -260,15 +249,7 @@ class FileFetch:
         )
 
     def _interrupted(self) -> SetupError:
-        kept, total = format_size(self._kept_bytes), format_size(self._artifact.size_bytes)
-        return InterruptedByUserError(
-            f"Interrupted: kept {kept} of {total} of {self._artifact.path}.",
-            hint="Run the same command again: it goes on from here.",
-        )
+        return interrupted(self._artifact, self._kept_bytes)
 
     def _busy(self) -> SetupError:
-        return BusyError(
-            f"Another process is at {self._artifact.path}.",
-            context=(str(self._places.partial),),
-            hint="Wait until it is done, or leave out --no-wait: then this command waits.",
-        )
+        return busy(self._artifact, self._places.partial)

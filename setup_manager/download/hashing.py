@@ -18,7 +18,7 @@ from typing import Protocol
 
 from setup_manager.download.board import Board
 from setup_manager.download.chunks import FOUND, Coverage, Span, grid
-from setup_manager.fs import forget_pages
+from setup_manager.fs import OsDisk
 from setup_manager.units import MIB
 
 _READ_BYTES = MIB
@@ -187,6 +187,7 @@ def hash_whole(path: Path, chunk_bytes: int, cancel: threading.Event) -> tuple[s
     """
     sha = hashlib.sha256()
     buffer = memoryview(bytearray(_READ_BYTES))
+    disk = OsDisk()
     with path.open("rb", buffering=0) as file:
         size = path.stat().st_size
         coverage = Coverage(size, chunk_bytes)
@@ -199,7 +200,7 @@ def hash_whole(path: Path, chunk_bytes: int, cancel: threading.Event) -> tuple[s
                 crc = zlib.crc32(buffer[:count], crc)
                 sha.update(buffer[:count])
                 position += count
-            forget_pages(file.fileno(), start, end)
+            disk.forget_pages(file.fileno(), start, end)
             if cancel.is_set():
                 break
             coverage.add(Span(start, end, crc, FOUND))

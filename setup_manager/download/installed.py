@@ -1,27 +1,31 @@
-"""Installed files: hash them again, name what is damaged, and fetch only that."""
+"""Installed files: their check values, hashing them again, and naming what is damaged.
+
+Check values are what a repair finds a damaged chunk by. They are one file a digest, kept in the
+tool's state folder: a line with the stamp of the installed copy (length, modification time,
+inode), then the same lines as a journal. While the stamp holds, the file is the one that was
+verified and is not hashed again just to be recognised.
+"""
 
 from __future__ import annotations
 
+import re
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from setup_manager.catalog import Artifact
-from setup_manager.download.checks import read_checks, stamp_of, write_checks
 from setup_manager.download.chunks import ADOPTED, Coverage, Span, coverage_of
-from setup_manager.download.engine import Ports, fetch
-from setup_manager.download.events import Observer
 from setup_manager.download.failures import disk_failure
 from setup_manager.download.hashing import hash_whole
-from setup_manager.download.journal import Header, rewritten
-from setup_manager.download.options import DownloadOptions
-from setup_manager.download.places import FileJob, FilePlaces, Layout
-from setup_manager.download.plan import DiskState, check_artifact, plan_file
-from setup_manager.download.store import FileBusyError, FileClaim
-from setup_manager.download.verified import VerifiedFile
-from setup_manager.errors import BusyError, InterruptedByUserError
-from setup_manager.fs import Disk
-from setup_manager.net import NetworkOptions
+from setup_manager.download.job import DownloadOptions, FilePlaces
+from setup_manager.download.journal import Header, replay, rewritten, sealed, unsealed
+from setup_manager.download.plan import Stamp, empty_coverage
+from setup_manager.download.store import stamp_of
+from setup_manager.errors import InterruptedByUserError
+from setup_manager.fs import Disk, OsDisk
+
+_NUMBER = re.compile(r"\d{1,20}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,31 +50,73 @@ class FileCheck:
     damaged: tuple[tuple[int, int], ...] = ()
 
 
-def verify_file(
+def checks_path(folder: Path, artifact: Artifact) -> Path:
+    """Name the record of a file."""
+    return folder / f"{artifact.sha256}.checks"
+
+
+def write_checks(
+    folder: Path | None,
     artifact: Artifact,
-    layout: Layout,
-    options: DownloadOptions | None = None,
-    cancel: threading.Event | None = None,
-) -> FileCheck:
+    stamp: Stamp,
+    coverage: Coverage,
+    disk: Disk | None = None,
+) -> None:
+    """Keep the check values of a verified file; replaces an older record as a whole.
+
+    A record that cannot be written costs a later run a full hash and nothing else.
+    """
+    if folder is None:
+        return
+    disk = disk or OsDisk()
+    header = Header(artifact.sha256, artifact.size_bytes, coverage.chunk_bytes, "installed")
+    line = sealed(f"stamp {stamp.size_bytes} {stamp.modified_ns} {stamp.inode}")
+    path = checks_path(folder, artifact)
+    with suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+        fresh = path.with_name(path.name + ".new")
+        disk.write_new(fresh, line.encode("ascii") + rewritten(header, coverage))
+        disk.rename(fresh, path)
+
+
+def read_checks(folder: Path | None, artifact: Artifact) -> tuple[Stamp | None, Coverage | None]:
+    """Read the record of a file; anything that does not hold together counts as absent."""
+    if folder is None:
+        return None, None
+    try:
+        data = checks_path(folder, artifact).read_bytes()
+    except OSError:
+        return None, None
+    first, _, rest = data.partition(b"\n")
+    fields = unsealed(first.decode("ascii", "replace"))
+    found = replay(rest)
+    header = found.header
+    if header is None or (header.sha256, header.size_bytes) != (
+        artifact.sha256,
+        artifact.size_bytes,
+    ):
+        return None, None
+    stamp = None
+    if fields and len(fields) == 4 and all(_NUMBER.fullmatch(text) for text in fields[1:]):
+        stamp = Stamp(int(fields[1]), int(fields[2]), int(fields[3]))
+    return stamp, found.coverage
+
+
+def examine(
+    artifact: Artifact, places: FilePlaces, options: DownloadOptions, cancel: threading.Event
+) -> tuple[FileCheck, Coverage | None]:
     """Hash an installed file; never trusts a stamp, changes nothing but its own check values.
+
+    Returns:
+        What was found, and the check values that hold for the file, None if there is no file.
 
     Raises:
         InterruptedByUserError: If `cancel` was set.
         DownloadFailedError: If the file cannot be read.
     """
-    return _look(artifact, layout, options or DownloadOptions(), cancel or threading.Event())[0]
-
-
-def _look(
-    artifact: Artifact, layout: Layout, options: DownloadOptions, cancel: threading.Event
-) -> tuple[FileCheck, Coverage | None]:
-    """Hash a file; return also the check values that hold for it, as far as known."""
-    check_artifact(artifact)
-    content = layout.places(artifact).content
+    content = places.content
     _, recorded = read_checks(options.checks_dir, artifact)
-    grid_bytes = plan_file(artifact, DiskState(), options.chunk_bytes).chunk_bytes
-    if recorded is not None:
-        grid_bytes = recorded.chunk_bytes
+    grid_bytes = (recorded or empty_coverage(artifact, options)).chunk_bytes
     try:
         stamp = stamp_of(content)
         digest, actual = hash_whole(content, grid_bytes, cancel)
@@ -133,45 +179,7 @@ def _unproven(actual: Coverage, artifact: Artifact) -> Coverage:
     return coverage_of(spans, artifact.size_bytes, actual.chunk_bytes)
 
 
-def repair(
-    job: FileJob,
-    layout: Layout,
-    options: DownloadOptions | None = None,
-    observer: Observer = lambda _event: None,
-    network: NetworkOptions | None = None,
-    cancel: threading.Event | None = None,
-    ports: Ports | None = None,
-) -> VerifiedFile:
-    """Make an installed file right again; fetches only what is damaged.
-
-    With the check values that were kept when it was installed, that is the damaged chunks, one
-    chunk (16 MiB) of traffic for each. Without them nothing says where the damage is: chunks are
-    fetched and compared until the digest is right, half of the file on average for one damaged
-    place. The damaged file loses its final name at once and gets it back when it is right.
-
-    Raises:
-        SetupError: As `engine.fetch`.
-    """
-    options, cancel = options or DownloadOptions(), cancel or threading.Event()
-    places = layout.places(job.artifact)
-    claim = FileClaim(places.lock, wait=options.wait, on_wait=lambda: None, cancelled=cancel.is_set)
-    try:
-        with claim:
-            checked, good = _look(job.artifact, layout, options, cancel)
-            if checked.found and not checked.right and good is not None:
-                _set_back(places, job.artifact, good, (ports or Ports()).disk())
-    except FileBusyError:
-        raise BusyError(
-            f"Another process is at {job.artifact.path}.",
-            hint="Wait until it is done, then run the same command again.",
-        ) from None
-    except OSError as error:
-        raise disk_failure(error, places.content, 0, job.artifact.size_bytes) from error
-    (file,) = fetch([job], layout, options, observer, network, cancel, ports)
-    return file
-
-
-def _set_back(places: FilePlaces, artifact: Artifact, good: Coverage, disk: Disk) -> None:
+def set_back(places: FilePlaces, artifact: Artifact, good: Coverage, disk: Disk) -> None:
     """Turn a damaged file into a partial whose journal knows the good chunks.
 
     The journal comes first: should the next step not happen, it speaks of a partial that is not

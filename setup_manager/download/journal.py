@@ -129,20 +129,19 @@ def replay(data: bytes) -> Replay:
     return Replay(header, coverage, dropped)
 
 
-def usable(
-    found: Replay, sha256: str, size_bytes: int, partial_bytes: int, chunk_bytes: int
-) -> Coverage:
-    """Return the spans of a journal that count for a file, on its grid.
+def usable(found: Replay, sha256: str, size_bytes: int, partial_bytes: int) -> Coverage | None:
+    """Return the spans of a journal that count for a file, on the journal's grid.
 
-    Nothing counts when the journal speaks of other content. A span past the partial's end
-    cannot be there (a journal newer than its data).
+    A span past the partial's end cannot be there (a journal newer than its data).
+
+    Returns:
+        None when the journal speaks of other content, or of nothing.
     """
     header = found.header
     if header is None or (header.sha256, header.size_bytes) != (sha256, size_bytes):
-        return Coverage(size_bytes, chunk_bytes)
+        return None
     spans = (span for span in found.coverage.spans() if span.end <= partial_bytes)
-    grid_bytes = header.chunk_bytes
-    return coverage_of(spans, size_bytes, grid_bytes)
+    return coverage_of(spans, size_bytes, header.chunk_bytes)
 
 
 def rewritten(header: Header, coverage: Coverage) -> bytes:

@@ -1,31 +1,51 @@
-"""What a download will do: one computation for dry runs, disk checks and the engine."""
+"""What a download will do: read from the disk once, shown, checked, then carried out."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 from setup_manager.catalog import Artifact
 from setup_manager.download.chunks import Coverage, chunk_size
+from setup_manager.download.job import DownloadOptions, FileJob, FilePlaces
 from setup_manager.errors import InsufficientDiskError, VerificationFailedError
+from setup_manager.fs import wrong_path
 from setup_manager.units import format_size
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
-_NAME = re.compile(r"[^\x00-\x1f\x7f\\:*?\"<>|]{1,255}")
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """What is cheap to compare of a file; survives a rename, not a write.
+
+    Attributes:
+        size_bytes: Length.
+        modified_ns: Modification time.
+        inode: Number of the file on its file system.
+    """
+
+    size_bytes: int
+    modified_ns: int
+    inode: int
 
 
 @dataclass(frozen=True, slots=True)
 class DiskState:
-    """What is on disk of one file.
+    """What is on disk of one file, as far as names, lengths and the journal tell.
 
     Attributes:
         installed: Whether content of the right length lies under the final name.
-        coverage: What the journal says is in the partial, or None.
+        partial: Stamp of the partial, None if there is none.
+        journal: Stamp of the journal, None if there is none.
+        coverage: The spans of the journal that count; None if no journal speaks of this content.
         allocated_bytes: Space that the partial takes already.
     """
 
     installed: bool = False
+    partial: Stamp | None = None
+    journal: Stamp | None = None
     coverage: Coverage | None = None
     allocated_bytes: int = 0
 
@@ -35,35 +55,79 @@ class FilePlan:
     """What will be done for one file.
 
     Attributes:
-        artifact: The file.
-        installed: Nothing to do but to check it.
-        fetch_bytes: Bytes to come over the network.
-        reuse_bytes: Bytes that are here already.
-        write_bytes: New space that it takes.
-        chunk_bytes: The grid.
-        missing: Stretches to fetch.
+        job: The file, and where it comes from.
+        places: Where it goes.
+        state: What is on disk of it.
+        coverage: Which spans of the partial are kept.
     """
 
-    artifact: Artifact
-    installed: bool
-    fetch_bytes: int
-    reuse_bytes: int
-    write_bytes: int
-    chunk_bytes: int
-    missing: tuple[tuple[int, int], ...]
+    job: FileJob
+    places: FilePlaces
+    state: DiskState
+    coverage: Coverage
+
+    @property
+    def artifact(self) -> Artifact:
+        """The file."""
+        return self.job.artifact
+
+    @property
+    def installed(self) -> bool:
+        """Whether there is nothing to do but to check it."""
+        return self.state.installed
+
+    @property
+    def missing(self) -> tuple[tuple[int, int], ...]:
+        """Stretches to fetch."""
+        return () if self.installed else tuple(self.coverage.missing())
+
+    @property
+    def fetch_bytes(self) -> int:
+        """Bytes to come over the network."""
+        return self.artifact.size_bytes - self.reuse_bytes
+
+    @property
+    def reuse_bytes(self) -> int:
+        """Bytes that are here already."""
+        return self.artifact.size_bytes if self.installed else self.coverage.covered_bytes
+
+    @property
+    def write_bytes(self) -> int:
+        """New space that it takes."""
+        size = self.artifact.size_bytes
+        return 0 if self.installed else max(0, size - self.state.allocated_bytes)
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """Space on one file system.
+
+    Attributes:
+        folder: A folder on it.
+        free_bytes: What was free when the plan was made.
+    """
+
+    folder: Path
+    free_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
 class DownloadPlan:
-    """What will be done for all files.
+    """What will be done for all files; holds for the disk as it was when it was read.
 
     Attributes:
         files: In order.
-        extra_bytes: What a runtime's own copy will take on the same file system.
+        room: Where the files go.
+        copied_bytes: What a runtime's own copies will take at their peak.
+        copies_room: Where those go, None if it is the same file system.
+        reserve_bytes: Space that must stay free.
     """
 
     files: tuple[FilePlan, ...]
-    extra_bytes: int = 0
+    room: Room
+    copied_bytes: int = 0
+    copies_room: Room | None = None
+    reserve_bytes: int = 0
 
     @property
     def fetch_bytes(self) -> int:
@@ -82,8 +146,51 @@ class DownloadPlan:
 
     @property
     def peak_disk_bytes(self) -> int:
-        """New space at the peak, the runtime's copy included."""
-        return self.write_bytes + self.extra_bytes
+        """New space at the peak, the runtime's copies included."""
+        return self.write_bytes + self.copied_bytes
+
+    def check_room(self) -> None:
+        """Refuse a plan that there is no room for; counts what is here already.
+
+        Raises:
+            InsufficientDiskError: With the numbers.
+        """
+        shared = 0 if self.copies_room else self.copied_bytes
+        if (lacking := self._lacking(self.room, self.write_bytes + shared)) > 0:
+            raise InsufficientDiskError(
+                "There is not enough room on the disk.",
+                context=self._facts(shared),
+                hint=f"Free {format_size(lacking)} (`gemma-setup clean` drops old partials), or "
+                "choose another place with `--models-dir DIR`.",
+            )
+        other = self.copies_room
+        if other is not None and self._lacking(other, self.copied_bytes) > 0:
+            raise InsufficientDiskError(
+                "There is not enough room for the runtime's copy.",
+                context=[
+                    str(other.folder),
+                    f"needed {format_size(self.copied_bytes)}",
+                    self._free(other),
+                ],
+                hint="Free some space there, or move the runtime's store (for Ollama's server, "
+                "OLLAMA_MODELS).",
+            )
+
+    def _lacking(self, room: Room, needed: int) -> int:
+        return needed + self.reserve_bytes - room.free_bytes if needed else 0
+
+    def _facts(self, shared_bytes: int) -> list[str]:
+        copy = f", {format_size(shared_bytes)} for the runtime's copy" if shared_bytes else ""
+        needed = self.write_bytes + shared_bytes
+        return [
+            f"needed {format_size(needed)}: {format_size(self.write_bytes)} for the files{copy}",
+            f"here already {format_size(self.reuse_bytes)}",
+            self._free(self.room),
+        ]
+
+    def _free(self, room: Room) -> str:
+        free, reserve = format_size(room.free_bytes), format_size(self.reserve_bytes)
+        return f"free {free}, of which {reserve} stay free"
 
 
 def check_artifact(artifact: Artifact) -> None:
@@ -92,10 +199,9 @@ def check_artifact(artifact: Artifact) -> None:
     Raises:
         VerificationFailedError: If it is not safe to use.
     """
-    parts = [*artifact.repository.split("/"), *artifact.path.split("/")]
-    safe = all(_NAME.fullmatch(part) and part not in {".", ".."} for part in parts)
+    problem = wrong_path(artifact.path) or wrong_path(artifact.repository)
     whole = _DIGEST.fullmatch(artifact.sha256) and artifact.size_bytes >= 0
-    if not safe or not whole:
+    if problem is not None or not whole:
         raise VerificationFailedError(
             "A file's name, digest or length is not acceptable.",
             context=(
@@ -107,56 +213,13 @@ def check_artifact(artifact: Artifact) -> None:
         )
 
 
-def plan_file(artifact: Artifact, state: DiskState, chunk_bytes: int | None = None) -> FilePlan:
+def plan_file(
+    job: FileJob, places: FilePlaces, state: DiskState, options: DownloadOptions
+) -> FilePlan:
     """Plan one file from what is on disk of it."""
-    size = artifact.size_bytes
-    grid_bytes = chunk_bytes or chunk_size(size)
-    if state.installed:
-        return FilePlan(artifact, True, 0, size, 0, grid_bytes, ())  # noqa: FBT003
-    coverage = state.coverage or Coverage(size, grid_bytes)
-    missing = tuple(coverage.missing())
-    fetch = sum(end - start for start, end in missing)
-    return FilePlan(
-        artifact=artifact,
-        installed=False,
-        fetch_bytes=fetch,
-        reuse_bytes=size - fetch,
-        write_bytes=max(0, size - state.allocated_bytes),
-        chunk_bytes=coverage.chunk_bytes,
-        missing=missing,
-    )
+    return FilePlan(job, places, state, state.coverage or empty_coverage(job.artifact, options))
 
 
-def plan_download(
-    states: Iterable[tuple[Artifact, DiskState]],
-    *,
-    extra_bytes: int = 0,
-    chunk_bytes: int | None = None,
-) -> DownloadPlan:
-    """Plan all files."""
-    files = tuple(plan_file(artifact, state, chunk_bytes) for artifact, state in states)
-    return DownloadPlan(files, extra_bytes)
-
-
-def check_space(plan: DownloadPlan, free_bytes: int, reserve_bytes: int) -> None:
-    """Refuse a plan that the file system has no room for; counts what is here already.
-
-    Raises:
-        InsufficientDiskError: With the numbers.
-    """
-    needed = plan.peak_disk_bytes
-    if needed == 0 or needed + reserve_bytes <= free_bytes:
-        return
-    facts = [
-        f"needed {format_size(needed)}: {format_size(plan.write_bytes)} for the files"
-        + (f", {format_size(plan.extra_bytes)} for the runtime's copy" if plan.extra_bytes else ""),
-        f"here already {format_size(plan.reuse_bytes)}",
-        f"free {format_size(free_bytes)}, of which {format_size(reserve_bytes)} stay free",
-    ]
-    lacking = needed + reserve_bytes - free_bytes
-    raise InsufficientDiskError(
-        "There is not enough room on the disk.",
-        context=facts,
-        hint=f"Free {format_size(lacking)} (`gemma-setup clean` drops old partials), or choose "
-        "another place with `--models-dir DIR`.",
-    )
+def empty_coverage(artifact: Artifact, options: DownloadOptions) -> Coverage:
+    """Choose the grid for a file of which nothing is here."""
+    return Coverage(artifact.size_bytes, options.chunk_bytes or chunk_size(artifact.size_bytes))

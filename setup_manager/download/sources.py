@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from setup_manager.catalog import Artifact
-from setup_manager.download.options import DownloadOptions
+from setup_manager.download.job import DownloadOptions
 from setup_manager.errors import SetupError
 from setup_manager.net import Action, Fault, Origin, RequestError, Stream, Transport, Verdict
 from setup_manager.units import format_size

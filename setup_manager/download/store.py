@@ -8,142 +8,92 @@ the journal's owner shows that another process took over, and the digest keeps t
 
 from __future__ import annotations
 
-import errno
 import os
 import secrets
 import threading
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
-from typing import Self
-
-from filelock import FileLock, Timeout
 
 from setup_manager.catalog import Artifact
 from setup_manager.download.chunks import Coverage, Span
+from setup_manager.download.job import FilePlaces
 from setup_manager.download.journal import Header, replay, rewritten, span_lines, usable
-from setup_manager.download.places import FilePlaces
-from setup_manager.fs import Disk, OsDisk, forget_pages, preallocate, read_at
+from setup_manager.download.plan import DiskState, Stamp
+from setup_manager.fs import Disk, OsDisk
 
 
 class OwnerChangedError(Exception):
     """Another process took the partial over: locks do nothing on this file system."""
 
 
-class FileBusyError(Exception):
-    """Another process holds the lock."""
+def stamp_of(path: Path) -> Stamp:
+    """Read the stamp of a file; follows links."""
+    found = path.stat()
+    return Stamp(found.st_size, found.st_mtime_ns, found.st_ino)
 
 
-class FileClaim:
-    """The lock on one file, as a context manager.
+def read_state(artifact: Artifact, places: FilePlaces) -> DiskState:
+    """Read what is on disk of one file; changes nothing."""
+    content = _stamp(places.content)
+    # The stamps come first: whoever writes after them is noticed when they are compared.
+    partial, journal = _stamp(places.partial), _stamp(places.journal)
+    covered = usable(
+        replay(_content(places.journal) if journal else b""),
+        artifact.sha256,
+        artifact.size_bytes,
+        partial.size_bytes if partial else 0,
+    )
+    return DiskState(
+        installed=content is not None and content.size_bytes == artifact.size_bytes,
+        partial=partial,
+        journal=journal,
+        coverage=covered,
+        allocated_bytes=min(_allocated(places.partial), artifact.size_bytes),
+    )
 
-    Args:
-        path: Of the lock.
-        wait: Wait for another holder instead of raising `FileBusyError`.
-        on_wait: Called once when waiting begins.
-        cancelled: Asked while waiting; True ends it with `FileBusyError`.
-    """
 
-    def __init__(
-        self,
-        path: Path,
-        *,
-        wait: bool,
-        on_wait: Callable[[], None],
-        cancelled: Callable[[], bool],
-    ) -> None:
-        self._path = path
-        self._lock = FileLock(str(path), thread_local=False)
-        self._wait = wait
-        self._on_wait = on_wait
-        self._cancelled = cancelled
-        self._held = False
-
-    def __enter__(self) -> Self:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        told = False
-        while not self._try():
-            if not self._wait or self._cancelled():
-                raise FileBusyError
-            if not told:
-                self._on_wait()
-                told = True
-            time.sleep(0.1)
-        return self
-
-    def _try(self) -> bool:
-        try:
-            self._lock.acquire(timeout=0)
-        except Timeout:
-            return False
-        except NotImplementedError:
-            return True  # no locks here: the journal's owner and the digest must do
-        except OSError as error:
-            if error.errno in {errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK}:
-                return True
-            raise
-        self._held = True
-        return True
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._held:
-            self._held = False
-            self._lock.release()
+def is_unchanged(state: DiskState, places: FilePlaces) -> bool:
+    """Say whether partial and journal are still what they were when they were read."""
+    return (state.partial, state.journal) == (_stamp(places.partial), _stamp(places.journal))
 
 
 class PartialFile:
-    """The bytes of one file in flight.
+    """The bytes of one file in flight; whoever opens it holds its lock.
 
-    Attributes:
-        coverage: What was found on disk and holds together.
+    Args:
+        places: Where it lies.
+        artifact: What it will be.
+        coverage: What of it counts, as `read_state` found it; the journal is written anew with it.
+        disk: Where bytes are written.
     """
 
     def __init__(
-        self, places: FilePlaces, artifact: Artifact, chunk_bytes: int, disk: Disk | None = None
+        self, places: FilePlaces, artifact: Artifact, coverage: Coverage, disk: Disk | None = None
     ) -> None:
         self._places = places
         self._artifact = artifact
         self._disk = disk or OsDisk()
         self._lock = threading.Lock()
-        found_bytes = _size(places.partial)
-        replayed = replay(_content(places.journal))
-        self.coverage = usable(
-            replayed, artifact.sha256, artifact.size_bytes, found_bytes, chunk_bytes
-        )
         self._header = Header(
-            artifact.sha256,
-            artifact.size_bytes,
-            self.coverage.chunk_bytes,
-            secrets.token_hex(8),
+            artifact.sha256, artifact.size_bytes, coverage.chunk_bytes, secrets.token_hex(8)
         )
         self._data = -1
         self._log = -1
         try:
-            self._open_data(found_bytes)
-            self._replace_journal(self.coverage)
+            self._open_data()
+            self._replace_journal(coverage)
         except BaseException:
             self.close()
             raise
 
-    @staticmethod
-    def is_whole_without_journal(places: FilePlaces, artifact: Artifact) -> bool:
-        """Tell whether a partial has the full length and nothing says what of it is there."""
-        header = replay(_content(places.journal)).header
-        return header is None and 0 < artifact.size_bytes == _size(places.partial)
-
-    def _open_data(self, found_bytes: int) -> None:
+    def _open_data(self) -> None:
         flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
         self._data = os.open(self._places.partial, flags, 0o644)
-        if found_bytes != self._artifact.size_bytes:
-            self._disk.resize(self._data, self._artifact.size_bytes)
-            preallocate(self._data, self._artifact.size_bytes)
+        size = self._artifact.size_bytes
+        if os.fstat(self._data).st_size != size:
+            self._disk.resize(self._data, size)
+            self._disk.preallocate(self._data, size)
             self._disk.sync_data(self._data)
         self._disk.sync_folder(self._places.partial.parent)
 
@@ -166,7 +116,7 @@ class PartialFile:
 
     def read(self, offset: int, view: memoryview) -> int:
         """Read bytes back, from the page cache when they are still in it."""
-        return read_at(self._data, view, offset)
+        return self._disk.read_at(self._data, view, offset)
 
     def keep(self, spans: Iterable[Span]) -> None:
         """Sync the data, then note the spans in the journal and sync that.
@@ -198,7 +148,7 @@ class PartialFile:
 
     def forget(self, start: int, end: int) -> None:
         """Let the pages of a range leave the page cache."""
-        forget_pages(self._data, start, end)
+        self._disk.forget_pages(self._data, start, end)
 
     def seal(self) -> None:
         """Sync everything before the rename."""
@@ -241,17 +191,24 @@ def _closed(descriptor: int) -> int:
     return -1
 
 
-def _size(path: Path) -> int:
+def _stamp(path: Path) -> Stamp | None:
     try:
-        return path.stat().st_size
-    except FileNotFoundError:
+        return stamp_of(path)
+    except OSError:
+        return None
+
+
+def _allocated(path: Path) -> int:
+    try:
+        return getattr(path.stat(), "st_blocks", 0) * 512
+    except OSError:
         return 0
 
 
 def _content(path: Path) -> bytes:
     try:
         return path.read_bytes()
-    except (FileNotFoundError, IsADirectoryError):
+    except OSError:
         return b""
 
 

@@ -22,7 +22,7 @@ from setup_manager.download.board import Board, Lease
 from setup_manager.download.chunks import Span
 from setup_manager.download.events import Kind
 from setup_manager.download.hashing import Hasher
-from setup_manager.download.options import DownloadOptions
+from setup_manager.download.job import DownloadOptions
 from setup_manager.download.pace import ConnectionCount, RateLimit, memory_pressure
 from setup_manager.download.sources import Source, backoff, choose
 from setup_manager.fs import lower_priority

@@ -10,25 +10,16 @@ from setup_manager._doors import lazy
 
 if TYPE_CHECKING:
     from setup_manager.fs.atomic import read_json, write_atomically, write_json
-    from setup_manager.fs.disk import (
-        Disk,
-        OsDisk,
-        copy_range,
-        forget_pages,
-        lower_priority,
-        preallocate,
-        read_at,
-    )
+    from setup_manager.fs.disk import Disk, OsDisk, lower_priority
+    from setup_manager.fs.lock import FileLock, LockedError
     from setup_manager.fs.names import wrong_path
 
 __all__ = [
     "Disk",
+    "FileLock",
+    "LockedError",
     "OsDisk",
-    "copy_range",
-    "forget_pages",
     "lower_priority",
-    "preallocate",
-    "read_at",
     "read_json",
     "write_atomically",
     "write_json",
@@ -39,6 +30,7 @@ if not TYPE_CHECKING:
     __getattr__ = lazy(
         __name__,
         atomic="read_json write_atomically write_json",
-        disk="Disk OsDisk copy_range forget_pages lower_priority preallocate read_at",
+        disk="Disk OsDisk lower_priority",
+        lock="FileLock LockedError",
         names="wrong_path",
     )

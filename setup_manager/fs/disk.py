@@ -21,6 +21,10 @@ class Disk(Protocol):
     Tests put a recorder or a failing disk in its place.
     """
 
+    def read_at(self, descriptor: int, view: memoryview, offset: int) -> int:
+        """Read into `view` from an offset; returns the bytes read, 0 at the end."""
+        ...
+
     def write_at(self, descriptor: int, data: memoryview | bytes, offset: int) -> None:
         """Write all of `data` at an offset."""
         ...
@@ -35,6 +39,18 @@ class Disk(Protocol):
 
     def resize(self, descriptor: int, size_bytes: int) -> None:
         """Set a file's length."""
+        ...
+
+    def preallocate(self, descriptor: int, size_bytes: int) -> None:
+        """Reserve the space of a file, where that takes no time."""
+        ...
+
+    def copy_range(self, source: int, target: int, start: int, size_bytes: int) -> bool:
+        """Copy bytes between files inside the kernel; False if the system cannot."""
+        ...
+
+    def forget_pages(self, descriptor: int, start: int, end: int) -> None:
+        """Let clean pages of a range leave the page cache."""
         ...
 
     def write_new(self, path: Path, data: bytes) -> None:
@@ -61,6 +77,10 @@ class Disk(Protocol):
 class OsDisk:
     """The disk of this machine."""
 
+    def read_at(self, descriptor: int, view: memoryview, offset: int) -> int:
+        """Read into `view` from an offset; returns the bytes read, 0 at the end."""
+        return _pread(descriptor, view, offset)
+
     def write_at(self, descriptor: int, data: memoryview | bytes, offset: int) -> None:
         """Write all of `data` at an offset."""
         view = memoryview(data)
@@ -82,6 +102,50 @@ class OsDisk:
     def resize(self, descriptor: int, size_bytes: int) -> None:
         """Set a file's length."""
         os.ftruncate(descriptor, size_bytes)
+
+    def preallocate(self, descriptor: int, size_bytes: int) -> None:
+        """Reserve the space of a file where the file system does that at once.
+
+        Calls fallocate itself: glibc's posix_fallocate writes every block where the file system
+        cannot, which takes as long as the download. Elsewhere the file stays sparse.
+
+        Raises:
+            OSError: If the space is not there (ENOSPC, EDQUOT) or the file may not be that long.
+        """
+        if not _LINUX or size_bytes == 0:
+            return
+        with suppress(AttributeError):
+            call = ctypes.CDLL(None, use_errno=True).fallocate
+            call.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64]
+            if call(descriptor, 0, 0, size_bytes) != 0:
+                number = ctypes.get_errno()
+                if number in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
+                    raise OSError(number, os.strerror(number))
+
+    def copy_range(self, source: int, target: int, start: int, size_bytes: int) -> bool:
+        """Copy bytes between files inside the kernel, sharing blocks where the file system can.
+
+        Returns:
+            False if the system cannot; then the caller copies by hand.
+        """
+        if not hasattr(os, "copy_file_range"):
+            return False
+        position, end = start, start + size_bytes
+        try:
+            while position < end:
+                copied = os.copy_file_range(source, target, end - position, position, position)
+                if copied == 0:
+                    return False
+                position += copied
+        except OSError:
+            return False
+        return True
+
+    def forget_pages(self, descriptor: int, start: int, end: int) -> None:
+        """Let clean pages of a range leave the page cache, where the system has such a call."""
+        if hasattr(os, "posix_fadvise"):
+            with suppress(OSError):
+                os.posix_fadvise(descriptor, start, end - start, os.POSIX_FADV_DONTNEED)
 
     def write_new(self, path: Path, data: bytes) -> None:
         """Make a file with this content and sync it."""
@@ -129,8 +193,7 @@ if sys.platform == "win32":
             os.lseek(descriptor, offset, os.SEEK_SET)
             return os.write(descriptor, view)
 
-    def read_at(descriptor: int, view: memoryview, offset: int) -> int:
-        """Read into `view` from an offset; returns the bytes read, 0 at the end."""
+    def _pread(descriptor: int, view: memoryview, offset: int) -> int:
         with _seek_lock:
             os.lseek(descriptor, offset, os.SEEK_SET)
             data = os.read(descriptor, len(view))
@@ -143,8 +206,7 @@ else:
     def _pwrite(descriptor: int, view: memoryview, offset: int) -> int:
         return os.pwrite(descriptor, view, offset)
 
-    def read_at(descriptor: int, view: memoryview, offset: int) -> int:
-        """Read into `view` from an offset; returns the bytes read, 0 at the end."""
+    def _pread(descriptor: int, view: memoryview, offset: int) -> int:
         if hasattr(os, "preadv"):
             return os.preadv(descriptor, [view], offset)
         data = os.pread(descriptor, len(view), offset)  # an older macOS
@@ -165,33 +227,6 @@ else:
         _sync = os.fdatasync
 
 
-def preallocate(descriptor: int, size_bytes: int) -> None:
-    """Reserve the space of a file where the file system does that at once.
-
-    Calls fallocate itself: glibc's posix_fallocate writes every block where the file system
-    cannot, which takes as long as the download. Elsewhere the file stays sparse.
-
-    Raises:
-        OSError: If the space is not there (ENOSPC, EDQUOT) or the file may not be that long.
-    """
-    if not _LINUX or size_bytes == 0:
-        return
-    with suppress(AttributeError):
-        call = ctypes.CDLL(None, use_errno=True).fallocate
-        call.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64]
-        if call(descriptor, 0, 0, size_bytes) != 0:
-            number = ctypes.get_errno()
-            if number in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
-                raise OSError(number, os.strerror(number))
-
-
-def forget_pages(descriptor: int, start: int, end: int) -> None:
-    """Let clean pages of a range leave the page cache, where the system has such a call."""
-    if hasattr(os, "posix_fadvise"):
-        with suppress(OSError):
-            os.posix_fadvise(descriptor, start, end - start, os.POSIX_FADV_DONTNEED)
-
-
 def lower_priority() -> None:
     """Give the calling thread low CPU and I/O priority (Linux; elsewhere nothing happens).
 
@@ -205,23 +240,3 @@ def lower_priority() -> None:
     if number is not None:
         with suppress(OSError, AttributeError):
             ctypes.CDLL(None).syscall(number, 1, 0, (2 << 13) | 7)
-
-
-def copy_range(source: int, target: int, start: int, size_bytes: int) -> bool:
-    """Copy bytes between files inside the kernel, sharing blocks where the file system can.
-
-    Returns:
-        False if the system cannot; then the caller copies by hand.
-    """
-    if not hasattr(os, "copy_file_range"):
-        return False
-    position, end = start, start + size_bytes
-    try:
-        while position < end:
-            copied = os.copy_file_range(source, target, end - position, position, position)
-            if copied == 0:
-                return False
-            position += copied
-    except OSError:
-        return False
-    return True

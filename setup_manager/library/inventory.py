@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -87,7 +87,9 @@ class InstalledModel:
 
     @property
     def complete(self) -> bool:
-        """Whether every file is there."""
+        """Whether every file is there; a projector or drafter alone is no model."""
+        if self.files and self.file(Role.WEIGHTS) is None:
+            return False
         return all(file.present for file in self.files)
 
     @property
@@ -149,17 +151,17 @@ class Inventory:
         """
         before = self.find(model.name)
         known = {file.path: file for file in before.files} if before else {}
-        files = tuple(
+        wanted = [
             known.get(path) or InstalledFile(artifact, path, ours=not path.exists())
             for artifact, path in paths.items()
-        )
+        ]
         entry = InstalledModel(
             name=model.name,
             variant=model.variant,
             quantization=model.quantization,
             qat=model.qat,
-            repository=model.weights[0].repository,
-            files=files,
+            repository=before.repository if before else model.artifacts[0].repository,
+            files=_with_companions(wanted, before),
             registrations=before.registrations if before else (),
             last_smoke=before.last_smoke if before else None,
             installed_at=before.installed_at if before else "",
@@ -181,10 +183,12 @@ class Inventory:
             SetupError: If the state folder cannot be written.
         """
         ours = {file.artifact: file.ours for file in entry.files}
-        verified = tuple(
+        verified = [
             InstalledFile(file.artifact, file.path, ours.get(file.artifact, True)) for file in files
+        ]
+        complete = replace(
+            entry, files=_with_companions(verified, entry), installed_at=installed_at
         )
-        complete = replace(entry, files=verified, installed_at=installed_at)
         self.save(complete)
         return complete
 
@@ -212,6 +216,15 @@ class Inventory:
         readable = re.sub(r"[^A-Za-z0-9._-]+", "-", name)[:80]
         digest = hashlib.sha256(name.encode()).hexdigest()[:12]
         return self._folder / f"{readable}.{digest}.json"
+
+
+def _with_companions(
+    files: Sequence[InstalledFile], before: InstalledModel | None
+) -> tuple[InstalledFile, ...]:
+    """Keep what an earlier download brought beside these files, weights first."""
+    roles = {file.artifact.role for file in files}
+    kept = [f for f in before.files if f.artifact.role not in roles] if before else []
+    return tuple(sorted((*files, *kept), key=lambda file: file.artifact.role is not Role.WEIGHTS))
 
 
 def _document(model: InstalledModel) -> dict[str, Any]:

@@ -110,12 +110,13 @@ class PathResolver:
         value = self._environment.get(name, "").strip()
         if not value:
             return None
-        return Place(self._expand(value) / below, name)
+        return Place(self.expand(value) / below, name)
 
-    def _expand(self, value: str) -> Path:
+    def expand(self, value: str) -> Path:
+        """Make a path absolute, with ``~`` as the home folder; links stay as typed."""
         if value.startswith("~") and self._home is not None:
             return self._home / value[1:].lstrip("/\\")
-        return Path(os.path.abspath(value))  # noqa: PTH100 - abspath keeps links as typed
+        return Path(os.path.abspath(value))  # noqa: PTH100 - resolving would follow links
 
     def _in_home(self, below: str, variable: str) -> Place:
         if self._home is None:

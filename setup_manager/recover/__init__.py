@@ -12,14 +12,12 @@ if TYPE_CHECKING:
     from setup_manager.recover.adopt import Outcome, TakeOver
     from setup_manager.recover.busy import find_busy
     from setup_manager.recover.find import find_leftovers
-    from setup_manager.recover.hub_reader import HubReader
     from setup_manager.recover.offer import Offer, offers_for
     from setup_manager.recover.places import usual_folders
     from setup_manager.recover.survey import Finding, by_artifact, survey_leftovers
 
 __all__ = [
     "Finding",
-    "HubReader",
     "Offer",
     "Outcome",
     "TakeOver",
@@ -37,7 +35,6 @@ if not TYPE_CHECKING:
         adopt="Outcome TakeOver",
         busy="find_busy",
         find="find_leftovers",
-        hub_reader="HubReader",
         offer="Offer offers_for",
         places="usual_folders",
         survey="Finding by_artifact survey_leftovers",

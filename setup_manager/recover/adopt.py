@@ -6,33 +6,30 @@ are, and the SHA-256 of the whole decides later.
 
 from __future__ import annotations
 
-import errno
 import random
-import threading
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 from setup_manager.download import (
-    DownloadOptions,
-    FileBusyError,
-    FileClaim,
-    Layout,
+    Downloader,
+    FileJob,
+    NoRangesError,
+    RangeReader,
     VerifiedFile,
-    adopt_file,
-    chunk_size,
-    disk_state,
 )
-from setup_manager.errors import BusyError, InsufficientDiskError, InterruptedByUserError
+from setup_manager.errors import (
+    DownloadFailedError,
+    InsufficientDiskError,
+    InterruptedByUserError,
+    SetupError,
+)
 from setup_manager.recover.busy import has_changed
 from setup_manager.recover.identify import Evidence
 from setup_manager.recover.offer import Offer
-from setup_manager.recover.sample import NoRangesError, Proof, RangeReader, prove
-from setup_manager.recover.spans import Span, whole_chunks
-from setup_manager.recover.whole import install_whole
+from setup_manager.recover.sample import Proof, prove
+from setup_manager.recover.spans import Span, outside, whole_chunks
 
-_MODE = 0o644  # as the download engine makes its own
 _STORES = frozenset({"the hub cache", "Ollama", "LM Studio", "Jan", "llama.cpp"})
 
 
@@ -67,30 +64,26 @@ class TakeOver:
     """Everything that taking over needs.
 
     Attributes:
-        layout: Where content goes.
+        downloader: What content goes to, and what fetches the rest.
         reader: The hub, to compare with.
-        options: Of the download that fetches the rest.
         move: Remove what was taken over, unless other programs still use it.
-        cancel: Ends it early.
         tell: Told in a sentence what is being done; reading gigabytes takes a while.
         rng: Chooses the places that are compared.
     """
 
-    layout: Layout
+    downloader: Downloader
     reader: RangeReader
-    options: DownloadOptions = field(default_factory=DownloadOptions)
     move: bool = False
-    cancel: threading.Event = field(default_factory=threading.Event)
     tell: Callable[[str], None] = lambda _sentence: None
     rng: random.Random = field(default_factory=random.SystemRandom)
 
     def use(self, offers: Iterable[Offer]) -> Outcome:
-        """Take what the offers for one file hold, the best first; `fetch` gets the rest then.
+        """Take what the offers for one file hold, the best first; a fetch gets the rest then.
 
         Raises:
             BusyError: If another process of ours is at this file.
             InsufficientDiskError: If the disk is full.
-            InterruptedByUserError: If `cancel` was set.
+            InterruptedByUserError: If the download was cancelled.
             SetupError: If the hub cannot be read.
         """
         outcome = Outcome()
@@ -111,66 +104,65 @@ class TakeOver:
 
     def _chunks_here(self, offer: Offer) -> tuple[int, ...]:
         """Return the chunks that the partial holds: nobody has to look at them again."""
-        artifact, grid = offer.artifact, offer.grid
-        coverage = disk_state(artifact, self.layout.places(artifact)).coverage
-        here = [Span(span.start, span.end) for span in coverage.spans()] if coverage else []
-        return whole_chunks(here, grid.chunk_bytes, grid.size_bytes)
+        (file,) = self.downloader.plan([FileJob(offer.artifact, ())]).files
+        here = outside((Span(*gap) for gap in file.missing), offer.grid.size_bytes)
+        return whole_chunks(here, offer.grid.chunk_bytes, offer.grid.size_bytes)
 
     def _use_whole(self, offer: Offer) -> Outcome:
-        artifact, path = offer.artifact, offer.leftover.path
-        shown = offer.leftover.shown
-        places = self.layout.places(artifact)
+        artifact, shown = offer.artifact, offer.leftover.shown
+        owned = self.move and may_be_removed(offer)
         self.tell(f"hashing {shown}")
         try:
-            with FileClaim(
-                places.lock, wait=False, on_wait=lambda: None, cancelled=self.cancel.is_set
-            ):
-                problem = install_whole(
-                    path,
-                    artifact,
-                    places,
-                    chunk_bytes=chunk_size(artifact.size_bytes),
-                    checks_dir=self.options.checks_dir,
-                    cancel=self.cancel,
-                )
-                self._check_cancel()
-                if problem is not None:
-                    return Outcome(notes=(f"{shown}: {problem}",))
-                visible = self.layout.publish(artifact)
-        except FileBusyError:
-            raise BusyError(
-                f"Another process is at {artifact.name}.",
-                hint="Wait until it is done, then run this again.",
-            ) from None
-        except OSError as problem:
-            return Outcome(notes=(_told(problem, shown),))
-        self._finish(offer, places.content)
-        return Outcome(
-            VerifiedFile(artifact, visible, reused_bytes=artifact.size_bytes),
-            notes=(f"{shown} is {artifact.name}: its SHA-256 is right",),
-        )
+            file = self.downloader.adopt_whole(artifact, offer.leftover.path, owned=owned)
+        except DownloadFailedError as error:
+            return Outcome(notes=(_not_used(shown, error),))
+        except InsufficientDiskError as error:
+            raise _full(error) from error
+        if file is None:
+            note = f"{shown}: it is as long as {artifact.name}, but its SHA-256 is another"
+            return Outcome(notes=(note,))
+        if owned:
+            _remove(offer)
+        return Outcome(file, notes=(f"{shown} is {artifact.name}: its SHA-256 is right",))
 
     def _use_pieces(self, offer: Offer) -> tuple[Outcome, tuple[int, ...]]:
         shown = offer.leftover.shown
         self.tell(f"comparing {shown} with the hub")
         try:
             proof = self._prove(offer)
-            sampled = Outcome(sampled_bytes=proof.sampled_bytes)
-            chunks = proof.confirmed_chunks
-            problem = _why_not(offer, proof)
-            if problem is not None:
-                return sampled.and_then(Outcome(notes=(f"{shown}: {problem}",))), ()
-            adopted = self._copy(offer, chunks)
         except NoRangesError:
             return Outcome(
                 notes=(f"{shown} is not used: the hub cannot send parts to compare",)
             ), ()
         except OSError as problem:
-            return Outcome(notes=(_told(problem, shown),)), ()
-        self._finish(offer, self.layout.places(offer.artifact).partial)
-        used = replace(offer, chunks=chunks).sentence
-        note = f"{used}: {proof.sentence}"
-        return sampled.and_then(Outcome(adopted_bytes=adopted, notes=(note,))), chunks
+            return Outcome(notes=(f"{shown}: {problem.strerror or problem}",)), ()
+        sampled = Outcome(sampled_bytes=proof.sampled_bytes)
+        reason = _why_not(offer, proof)
+        if reason is not None:
+            return sampled.and_then(Outcome(notes=(f"{shown}: {reason}",))), ()
+        return self._copy(replace(offer, chunks=proof.confirmed_chunks), proof, sampled)
+
+    def _copy(
+        self, offer: Offer, proof: Proof, sampled: Outcome
+    ) -> tuple[Outcome, tuple[int, ...]]:
+        self.tell(offer.sentence)
+        owned = self.move and may_be_removed(offer)
+        try:
+            adopted = self.downloader.adopt(
+                offer.artifact,
+                offer.leftover.path,
+                offer.grid.runs(offer.chunks),
+                shift_bytes=offer.match.shift_bytes,
+                owned=owned,
+            )
+        except DownloadFailedError as error:
+            return sampled.and_then(Outcome(notes=(_not_used(offer.leftover.shown, error),))), ()
+        except InsufficientDiskError as error:
+            raise _full(error) from error
+        if owned:
+            _remove(offer)
+        note = f"{offer.sentence}: {proof.sentence}"
+        return sampled.and_then(Outcome(adopted_bytes=adopted, notes=(note,))), offer.chunks
 
     def _prove(self, offer: Offer) -> Proof:
         with offer.open() as content:
@@ -181,47 +173,19 @@ class TakeOver:
                     full.append(number)
             return prove(content, offer.artifact, offer.grid, full, self.reader, rng=self.rng)
 
-    def _copy(self, offer: Offer, chunks: tuple[int, ...]) -> int:
-        self.tell(offer.sentence)
-        if self.move:
-            self._make_it_ours(offer)
-        return adopt_file(
-            offer.artifact,
-            self.layout,
-            offer.leftover.path,
-            offer.grid.runs(chunks),
-            self.options,
-            self.cancel,
-            shift_bytes=offer.match.shift_bytes,
-        )
-
-    def _make_it_ours(self, offer: Offer) -> None:
-        """Let the leftover itself become the partial, which takes neither time nor space.
-
-        By a second name and not by renaming, so that after a crash it is still found.
-        """
-        places = self.layout.places(offer.artifact)
-        if may_be_removed(offer) and not offer.match.shift_bytes:
-            with suppress(OSError):  # there is a partial already, or it is another file system
-                places.partial.parent.mkdir(parents=True, exist_ok=True)
-                places.partial.hardlink_to(offer.leftover.path)
-
     def _check_cancel(self) -> None:
-        if self.cancel.is_set():
+        if self.downloader.cancel.is_set():
             raise InterruptedByUserError(
                 "Interrupted while a leftover was looked at; nothing is lost.",
                 hint="Run the same command again.",
             )
 
-    def _finish(self, offer: Offer, ours: Path) -> None:
-        """Remove what was taken over with `move`."""
-        if not self.move or not may_be_removed(offer):
-            return
+
+def _remove(offer: Offer) -> None:
+    """Remove what was taken over with `move`."""
+    for path in (*offer.leftover.records, offer.leftover.path):
         with suppress(OSError):
-            ours.chmod(_MODE)  # Firefox makes its parts for the owner alone
-        for path in (*offer.leftover.records, offer.leftover.path):
-            with suppress(OSError):
-                path.unlink()
+            path.unlink()
 
 
 def may_be_removed(offer: Offer) -> bool:
@@ -247,16 +211,15 @@ def _why_not(offer: Offer, proof: Proof) -> str | None:
     return None
 
 
-def _told(problem: OSError, shown: str) -> str:
-    """Make a note of an error at one leftover; a full disk ends everything.
+def _not_used(shown: str, error: SetupError) -> str:
+    """Make a note of a leftover that could not be read or copied."""
+    return f"{shown} is not used: {'; '.join((error.message, *error.context))}"
 
-    Raises:
-        InsufficientDiskError: If the disk is full.
-    """
-    if problem.errno in {errno.ENOSPC, errno.EDQUOT}:
-        raise InsufficientDiskError(
-            "The disk is full.",
-            context=[f"{shown}: {problem.strerror}"],
-            hint="Free some space, or take the leftover itself over with --move.",
-        ) from problem
-    return f"{shown}: {problem.strerror or problem}"
+
+def _full(error: InsufficientDiskError) -> InsufficientDiskError:
+    """Name the way that needs no room."""
+    return InsufficientDiskError(
+        error.message,
+        context=error.context,
+        hint="Free some space, or take the leftover itself over with --move.",
+    )

@@ -28,10 +28,6 @@ _MOST_TEMPLATE_BYTES = 32 << 10
 _MISS_CHANCE = 0.001
 
 
-class NoRangesError(Exception):
-    """The hub or mirror gives whole files only, so nothing can be compared."""
-
-
 class RangeReader(Protocol):
     """Reads bytes of a file from the hub."""
 
@@ -39,7 +35,7 @@ class RangeReader(Protocol):
         """Return exactly these bytes of the artifact at its commit.
 
         Raises:
-            NoRangesError: If only whole files can be had.
+            NoRangesError: If only whole files can be had (`download.NoRangesError`).
             SetupError: If they cannot be had.
         """
         ...

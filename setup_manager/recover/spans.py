@@ -43,6 +43,12 @@ def common(left: Iterable[Span], right: Iterable[Span]) -> tuple[Span, ...]:
     return merged(both)
 
 
+def outside(spans: Iterable[Span], size_bytes: int) -> tuple[Span, ...]:
+    """Return the bytes of a file that are in none of the spans."""
+    edges = [0, *(edge for span in merged(spans) for edge in span), size_bytes]
+    return merged(Span(start, stop) for start, stop in zip(edges[::2], edges[1::2], strict=True))
+
+
 def length(spans: Iterable[Span]) -> int:
     """Count the bytes of spans that do not overlap."""
     return sum(span.length for span in spans)

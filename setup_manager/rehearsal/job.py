@@ -13,8 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from setup_manager.app.planning import Planning
-from setup_manager.app.verbs.install import InstallRequest, InstallResult, install
+from setup_manager.app import install
 from setup_manager.errors import SetupError
 from setup_manager.library import Paths, Place
 from setup_manager.net import HubAccess
@@ -39,13 +38,15 @@ class RehearsalResult:
     """How a rehearsal went.
 
     Attributes:
-        install: The installation.
+        install: How far the installation came.
+        error: What stopped it, or None.
         mishaps: What the line did, in order.
         served_bytes: What the hub sent in all.
         file_bytes: Length of the model.
     """
 
-    install: InstallResult
+    install: install.Progress
+    error: SetupError | None
     mishaps: tuple[str, ...]
     served_bytes: int
     file_bytes: int
@@ -74,10 +75,22 @@ def rehearse(session: Session, runtime: str) -> RehearsalResult:
         hub = LoopbackHub({REPOSITORY: {FILE_NAME: model_path()}}, faults=[BadLine()])
         with hub:
             rehearsing = _session_in(folder, session, hub)
-            request = InstallRequest(VARIANT, planning=Planning(context=4096, runtime=runtime))
-            result = install(rehearsing, request)
+            request = install.Request(model=VARIANT, context=4096, runtime=runtime)
+            came, error = _install(rehearsing, request)
             mishaps = tuple(exchange.fault for exchange in hub.requests if exchange.fault)
-            return RehearsalResult(result, mishaps, hub.served_bytes, model_path().stat().st_size)
+            size = model_path().stat().st_size
+            return RehearsalResult(came, error, mishaps, hub.served_bytes, size)
+
+
+def _install(
+    session: Session, request: install.Request
+) -> tuple[install.Progress, SetupError | None]:
+    try:
+        return install.run(session, install.plan(session, request)), None
+    except SetupError as error:
+        if not isinstance(error.partial, install.Progress):
+            raise
+        return error.partial, error
 
 
 @contextmanager

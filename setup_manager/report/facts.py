@@ -5,29 +5,22 @@ Variants of the catalogue need no network; of another repository's model the hub
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from setup_manager import __version__
-from setup_manager.app.planning import Planning
-from setup_manager.app.record import history_of
-from setup_manager.app.start import start_commands
-from setup_manager.app.verbs.recommend import (
-    explain_model,
-    explanation_document,
-    recommend_models,
-)
+from setup_manager.app import recommend, serve
 from setup_manager.catalog import VariantReference, parse_model
 from setup_manager.codec import to_plain
 from setup_manager.errors import InsufficientMemoryError, SetupError
-from setup_manager.fit import Explanation, Recommendation, recommendation_document
+from setup_manager.fit import Explanation, Recommendation
 from setup_manager.library import InstalledModel
 from setup_manager.machine import Machine
 from setup_manager.privacy import mask_document
 from setup_manager.report.anonymous import anonymised
 from setup_manager.report.content import Content
-from setup_manager.session import Session, Subject, Wanted
+from setup_manager.session import Session, Subject
 
 _SHORTEST_CONTEXT = 4096
 _SMOKE_FIELDS = frozenset(
@@ -51,28 +44,18 @@ _SMOKE_FIELDS = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class ReportRequest:
-    """What a report is to be about.
+@dataclass(frozen=True, kw_only=True)
+class ReportRequest(recommend.Request):
+    """What a report is to be about, beside what is recommended.
 
     Attributes:
         model: MODEL argument, None for the model that was installed last, or else the best.
-        planning: How it is to run.
-        wanted: Which files of it count.
-        machine: Another machine than this one, described elsewhere.
         anonymous: Whether to leave out what identifies a person.
-        private: User and host names, to be hidden then.
-        program: How this program is called.
         created_at: RFC 3339 time of the report.
     """
 
     model: str | None = None
-    planning: Planning = field(default_factory=Planning)
-    wanted: Wanted = field(default_factory=Wanted)
-    machine: Machine | None = None
     anonymous: bool = False
-    private: Sequence[str] = ()
-    program: str = "gemma-setup"
     created_at: str = ""
 
 
@@ -84,14 +67,14 @@ def gather(session: Session, request: ReportRequest) -> Content:
         SetupError: If nothing is known of it.
     """
     content = _Gathering(session, request).content()
-    return anonymised(content, request.private) if request.anonymous else content
+    return anonymised(content, session.private_words) if request.anonymous else content
 
 
 class _Gathering:
     def __init__(self, session: Session, request: ReportRequest) -> None:
         self._session = session
         self._request = request
-        machine = request.machine or session.machine
+        machine = request.machine_in(session)
         self._machine = _without_programs(machine) if request.anonymous else machine
 
     def content(self) -> Content:
@@ -104,16 +87,15 @@ class _Gathering:
             model="",
             title="Gemma 4",
             machine=mask_document(to_plain(self._machine)),
-            recommendation=recommendation_document(recommended) if recommended else None,
+            recommendation=recommend.recommendation_document(recommended) if recommended else None,
             nothing_fits=why_not,
         )
         return self._with_model(content, text) if text else content
 
     def _recommendation(self) -> tuple[Recommendation | None, str]:
         """Return what suits the machine, or why nothing does."""
-        planning, runtime = self._request.planning, self._runtime(None)
         try:
-            result = recommend_models(self._session, planning, self._machine, runtime)
+            result = recommend.run(self._session, replace(self._request, machine=self._machine))
         except InsufficientMemoryError as error:
             return None, "; ".join((error.message, *error.context))
         return result.recommendation, ""
@@ -126,7 +108,7 @@ class _Gathering:
         return newest.name if newest else None
 
     def _with_model(self, content: Content, text: str) -> Content:
-        subject = Subject(self._session, text, self._request.wanted)
+        subject = Subject(self._session, text, self._request)
         reference = parse_model(text, self._session.catalog.variants)
         # Only the hub knows the full name of another repository's model; it need not be asked.
         name = subject.name if isinstance(reference, VariantReference) else text
@@ -143,29 +125,27 @@ class _Gathering:
     def _with_memory(
         self, content: Content, subject: Subject, installed: InstalledModel | None
     ) -> Content:
-        runtime = self._runtime(installed)
-        chosen = self._explain(subject, self._request.planning, runtime)
+        asked = replace(self._request, runtime=self._runtime(installed))
+        chosen = self._explain(subject, asked)
         if subject.variant is None:
             raise TypeError("a model without a variant cannot be explained")
         longest = subject.variant.architecture.context_length
         rows = [
-            _context_row(
-                self._explain(subject, replace(self._request.planning, context=context), runtime)
-            )
+            _context_row(self._explain(subject, replace(asked, context=context)))
             for context in context_grid(longest, chosen.settings.context)
         ]
         return replace(
             content,
             title=f"{subject.variant.name} {subject.quantization}",
-            explanation=explanation_document(chosen),
+            explanation=recommend.explanation_document(chosen),
             contexts=tuple(rows),
         )
 
-    def _explain(self, subject: Subject, planning: Planning, runtime: str) -> Explanation:
-        return explain_model(self._session, subject, planning, self._machine, runtime)
+    def _explain(self, subject: Subject, asked: ReportRequest) -> Explanation:
+        return recommend.explain_model(self._session, subject, asked, self._machine)
 
     def _with_installation(self, content: Content, installed: InstalledModel) -> Content:
-        history = history_of(self._session).find(installed.name)
+        history = self._session.history.find(installed.name)
         return replace(
             content,
             downloads=tuple(asdict(run) for run in history.downloads),
@@ -179,16 +159,14 @@ class _Gathering:
         if not installed.registrations:
             return None
         registration = installed.registrations[-1]
-        commands = start_commands(self._session, installed, registration, self._request.program)
+        commands = serve.start_commands(self._session, installed, registration)
         return {"runtime": registration.runtime, **asdict(commands)}
 
     def _runtime(self, installed: InstalledModel | None) -> str:
         """Name the runtime that memory is worked out for."""
-        if self._request.planning.runtime != "auto":
-            return self._request.planning.runtime
-        if installed is not None and installed.registrations:
+        if self._request.runtime == "auto" and installed is not None and installed.registrations:
             return installed.registrations[-1].runtime
-        return "llama.cpp"
+        return self._request.planned_runtime
 
 
 def context_grid(longest: int, chosen: int) -> tuple[int, ...]:
@@ -202,7 +180,7 @@ def context_grid(longest: int, chosen: int) -> tuple[int, ...]:
 
 
 def _context_row(explanation: Explanation) -> dict[str, Any]:
-    document = explanation_document(explanation)
+    document = recommend.explanation_document(explanation)
     context = explanation.settings.context
     full = next(row for row in document["contexts"] if row["context"] == context)
     kept = ("memory", "parts", "verdict", "available_bytes", "headroom_bytes")

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from setup_manager.session.events import Observer, Silence, StageEvent, StageStatus
     from setup_manager.session.opening import open_session
     from setup_manager.session.session import Session
-    from setup_manager.session.subject import Companions, Subject, Wanted, unknown_architecture
+    from setup_manager.session.subject import Companions, Subject, unknown_architecture
 
 __all__ = [
     "Companions",
@@ -22,7 +22,6 @@ __all__ = [
     "StageEvent",
     "StageStatus",
     "Subject",
-    "Wanted",
     "open_session",
     "unknown_architecture",
 ]
@@ -33,5 +32,5 @@ if not TYPE_CHECKING:
         events="Observer Silence StageEvent StageStatus",
         opening="open_session",
         session="Session",
-        subject="Companions Subject Wanted unknown_architecture",
+        subject="Companions Subject unknown_architecture",
     )

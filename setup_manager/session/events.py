@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from setup_manager.download import DownloadEvent
-from setup_manager.smoke import SmokeEvent
+from setup_manager.runtimes import RuntimeEvent
 
 
 class StageStatus(StrEnum):
@@ -27,16 +27,19 @@ class StageEvent:
         stage: ``"check"``, ``"recommend"``, ``"plan"``, ``"download"``, ``"register"``,
             ``"smoke"``.
         status: How far it is.
-        detail: One line for people.
         seconds: How long it took, once it ended.
+        result: What came of it: what the verb of that name gives; None without.
+        problem: What it failed of, ``""`` if it did not fail.
     """
 
     stage: str
     status: StageStatus
-    detail: str = ""
     seconds: float = 0.0
+    result: object = None
+    problem: str = ""
 
 
+@runtime_checkable
 class Observer(Protocol):
     """Somebody who is told how the work goes; must return quickly and never raise."""
 
@@ -46,7 +49,7 @@ class Observer(Protocol):
     def download(self, event: DownloadEvent) -> None:
         """A file came a little further."""
 
-    def smoke(self, event: SmokeEvent) -> None:
+    def smoke(self, event: RuntimeEvent) -> None:
         """A smoke test came a little further."""
 
     def note(self, text: str) -> None:
@@ -62,7 +65,7 @@ class Silence:
     def download(self, event: DownloadEvent) -> None:
         """Do nothing."""
 
-    def smoke(self, event: SmokeEvent) -> None:
+    def smoke(self, event: RuntimeEvent) -> None:
         """Do nothing."""
 
     def note(self, text: str) -> None:

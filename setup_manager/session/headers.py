@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from setup_manager.catalog import Artifact
+from setup_manager.download import RangeReader
 from setup_manager.errors import VerificationFailedError
 from setup_manager.gguf import GgufError, Header, NeedMoreBytes, read_header
-from setup_manager.net import Transport
-from setup_manager.recover import HubReader
 from setup_manager.session.session import Session
 from setup_manager.units import MIB
 
@@ -37,12 +36,11 @@ def remote_headers(session: Session, artifacts: Sequence[Artifact]) -> tuple[Hea
         VerificationFailedError: If a file is no GGUF.
         DownloadFailedError: If the hub cannot be read.
     """
-    with Transport(session.network) as transport:
-        reader = HubReader(session.origins, transport, session.downloading)
+    with session.downloader.reader(session.origins) as reader:
         return tuple(_remote_header(reader, artifact) for artifact in artifacts)
 
 
-def _remote_header(reader: HubReader, artifact: Artifact) -> Header:
+def _remote_header(reader: RangeReader, artifact: Artifact) -> Header:
     content = b""
     wanted = _FIRST_BYTES
     while True:

@@ -12,17 +12,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from setup_manager.catalog import Catalog, load_catalog
-from setup_manager.library import Inventory, Measurements, Paths
-from setup_manager.runtimes.presets import Presets
-from setup_manager.runtimes.releases import RELEASES_URL
+from setup_manager.library import History, Inventory, Measurements, Paths
+from setup_manager.runtimes import REGISTRY
 from setup_manager.session.events import Observer, Silence
 
 if TYPE_CHECKING:
-    from setup_manager.download import DownloadOptions
+    from setup_manager.download import Downloader, DownloadOptions
     from setup_manager.library import HubCacheLayout, PlainFolderLayout
     from setup_manager.machine import Machine
     from setup_manager.net import Hub, HubAccess, NetworkOptions, Origin
-    from setup_manager.runtimes.llama_builds import LlamaBuilds
+    from setup_manager.runtimes import Runtime
 
 
 class Session:
@@ -37,7 +36,8 @@ class Session:
         downloading: How a download behaves.
         catalog_path: Another catalogue than the package's.
         private_words: Names of the user and the machine, masked in what is shared.
-        releases_url: Where the releases of llama.cpp are listed.
+        releases_url: Where the releases of llama.cpp are listed, ``""`` for its own list.
+        program: How this program is called, for commands that are shown to be typed.
         recovering: Whether downloads look for what other tools left.
         observer: Who is told how the work goes.
         cancel: Set when the work is to stop.
@@ -55,7 +55,8 @@ class Session:
         catalog_path: Path | None = None,
         recovering: bool = True,
         private_words: tuple[str, ...] = (),
-        releases_url: str = RELEASES_URL,
+        releases_url: str = "",
+        program: str = "gemma-setup",
         observer: Observer | None = None,
         cancel: threading.Event | None = None,
     ) -> None:
@@ -68,6 +69,7 @@ class Session:
         self.recovering = recovering
         self.private_words = private_words
         self.releases_url = releases_url
+        self.program = program
         self.observer: Observer = observer or Silence()
         self.cancel = cancel or threading.Event()
         self._catalog_path = catalog_path
@@ -85,6 +87,11 @@ class Session:
     def inventory(self) -> Inventory:
         """What this tool put where."""
         return Inventory(self.paths.state.path / "inventory")
+
+    @property
+    def history(self) -> History:
+        """What is remembered of earlier downloads and tests, for the report."""
+        return History(self.paths.state.path / "history")
 
     @cached_property
     def measurements(self) -> Measurements:
@@ -104,17 +111,14 @@ class Session:
         }
         return read_machine(places=places, environment=self.environment)
 
-    @property
-    def presets(self) -> Presets:
-        """The preset file for llama-server's router mode."""
-        return Presets(self.paths.data.path / "llama.cpp" / "presets.ini")
+    def runtime(self, name: str) -> Runtime:
+        """Return a runtime by its name in `REGISTRY`."""
+        return REGISTRY[name](self)
 
     @property
-    def builds(self) -> LlamaBuilds:
-        """The llama.cpp builds that this tool installed."""
-        from setup_manager.runtimes.llama_builds import LlamaBuilds
-
-        return LlamaBuilds(self.paths.data.path / "llama.cpp" / "builds")
+    def runtimes(self) -> tuple[Runtime, ...]:
+        """Every runtime that there is, the preferred one first."""
+        return tuple(map(self.runtime, REGISTRY))
 
     @cached_property
     def layout(self) -> HubCacheLayout | PlainFolderLayout:
@@ -124,6 +128,15 @@ class Session:
         if self.paths.models:
             return PlainFolderLayout(self.paths.models.path)
         return HubCacheLayout(self.paths.hub_cache.path)
+
+    @property
+    def downloader(self) -> Downloader:
+        """What brings files into the models folder, telling the observer of the moment."""
+        from setup_manager.download import Downloader
+
+        return Downloader(
+            self.layout, self.downloading, self.observer.download, self.network, self.cancel
+        )
 
     @cached_property
     def metadata(self) -> Hub:

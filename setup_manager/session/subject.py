@@ -19,18 +19,19 @@ from setup_manager.catalog import (
     Selection,
     Variant,
     VariantReference,
+    architecture_from_header,
     label_of,
     parse_model,
     select_files,
 )
 from setup_manager.errors import UsageError
 from setup_manager.fit import (
-    WeightsFacts,
-    architecture_from_header,
-    weights_from_headers,
-    weights_of,
+    Load,
+    Settings,
+    Weights,
 )
 from setup_manager.gguf import Header
+from setup_manager.machine import Machine
 from setup_manager.session.headers import local_headers, remote_headers
 from setup_manager.session.session import Session
 
@@ -48,36 +49,30 @@ class Companions:
     with_drafter: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """Which files of a model are wanted.
-
-    Attributes:
-        latest: Ask the hub for the newest upload instead of the pinned one.
-        projector: Also the projector.
-        drafter: Also the drafter.
-    """
-
-    latest: bool = False
-    projector: bool = False
-    drafter: bool = False
-
-
 class Subject:
     """A model that a command is about.
 
     Args:
         session: What to work with.
         text: The MODEL argument.
-        wanted: Which files.
+        wanted: Which files beside the weights.
+        latest: Ask the hub for the newest upload instead of the pinned one.
 
     Raises:
         UsageError: If it is no model, or no such variant or quantization.
     """
 
-    def __init__(self, session: Session, text: str, wanted: Wanted | None = None) -> None:
+    def __init__(
+        self,
+        session: Session,
+        text: str,
+        wanted: Companions | None = None,
+        *,
+        latest: bool = False,
+    ) -> None:
         self._session = session
-        self._wanted = wanted or Wanted()
+        self._wanted = wanted or Companions()
+        self._latest = latest
         self._reference = parse_model(text, session.catalog.variants)
         self._selection = self._select()
 
@@ -93,7 +88,7 @@ class Subject:
         return self._selection.variant if self._selection else self._variant_of_header()
 
     @cached_property
-    def weights(self) -> WeightsFacts:
+    def weights(self) -> Weights:
         """What its weights are made of: by its own header where that is known.
 
         Raises:
@@ -109,16 +104,27 @@ class Subject:
                 raise unknown_architecture(self.name)
             return weights
         size = sum(artifact.size_bytes for artifact in self.model.weights)
-        exact = weights_from_headers(self.variant.architecture, headers, size)
+        exact = Weights.of_headers(self.variant.architecture, self.quantization, headers, size)
         projector, drafter = self._companion_bytes(weights)
         return replace(exact, projector_file_bytes=projector, drafter_file_bytes=drafter)
 
-    def _catalogued_weights(self) -> WeightsFacts | None:
+    def load(self, settings: Settings, machine: Machine) -> Load:
+        """Put it on a machine, started with settings.
+
+        Raises:
+            UsageError: If it is of another architecture, or the settings go beyond it.
+            SetupError: If the hub has to be asked and cannot be.
+        """
+        if self.variant is None:
+            raise unknown_architecture(self.name)
+        return Load(self.variant.architecture, self.weights, settings, machine)
+
+    def _catalogued_weights(self) -> Weights | None:
         if self._selection is None:
             return None
-        return weights_of(self._session.catalog, self._selection.weights, self._selection.variant)
+        return Weights.of_file(self._session.catalog, self._selection.weights)
 
-    def _companion_bytes(self, catalogued: WeightsFacts | None) -> tuple[int, int]:
+    def _companion_bytes(self, catalogued: Weights | None) -> tuple[int, int]:
         """Lengths of projector and drafter: of the variant's, else of the files themselves."""
         if catalogued is not None:
             return catalogued.projector_file_bytes, catalogued.drafter_file_bytes
@@ -158,6 +164,11 @@ class Subject:
         )
 
     @property
+    def variant_key(self) -> str | None:
+        """Which variant of the catalogue it is, None for another; asks nobody."""
+        return self._selection.variant.key if self._selection else None
+
+    @property
     def file(self) -> CatalogFile | None:
         """Its weights as the catalogue has them."""
         return self._selection.weights if self._selection else None
@@ -189,7 +200,7 @@ class Subject:
             UsageError: If there is no such file.
         """
         if self._from_catalog and self._selection is not None:
-            if self._selection.pinned and not self._wanted.latest:
+            if self._selection.pinned and not self._latest:
                 return self._selection.model()
             return self._live_selection(self._selection)
         return self._live_repository()
@@ -201,7 +212,7 @@ class Subject:
             self._from_catalog
             and self._selection is not None
             and self._selection.pinned
-            and not self._wanted.latest
+            and not self._latest
         )
 
     @property
@@ -214,8 +225,8 @@ class Subject:
             return select_files(
                 catalog,
                 self._reference,
-                with_projector=self._wanted.projector,
-                with_drafter=self._wanted.drafter,
+                with_projector=self._wanted.with_projector,
+                with_drafter=self._wanted.with_drafter,
             )
         file = _catalog_file(catalog, self._reference)
         return Selection(catalog.variants[file.variant], file) if file else None
@@ -240,7 +251,7 @@ class Subject:
         )
 
     def _newest(self, file: CatalogFile) -> Model:
-        return self._resolve(FileReference(file.repository, file.path, "main"), Wanted())
+        return self._resolve(FileReference(file.repository, file.path, "main"), Companions())
 
     def _live_repository(self) -> Model:
         if isinstance(self._reference, VariantReference):
@@ -248,9 +259,9 @@ class Subject:
         model = self._resolve(self._reference, self._wanted)
         return replace(model, variant=self._selection.variant.key) if self._selection else model
 
-    def _resolve(self, reference: RepositoryReference | FileReference, wanted: Wanted) -> Model:
+    def _resolve(self, reference: RepositoryReference | FileReference, wanted: Companions) -> Model:
         return self._session.metadata.model(
-            reference, with_projector=wanted.projector, with_drafter=wanted.drafter
+            reference, with_projector=wanted.with_projector, with_drafter=wanted.with_drafter
         )
 
 

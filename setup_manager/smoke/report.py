@@ -7,7 +7,7 @@ from typing import Any
 
 from setup_manager.errors import SmokeFailedError
 from setup_manager.machine import ProcessMemory
-from setup_manager.smoke.chat import Completion
+from setup_manager.runtimes import Completion
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ class SmokeReport:
     series: tuple[float, ...] = ()
     drafter: Completion | None = None
 
-    def to_document(self) -> dict[str, Any]:
+    def document(self) -> dict[str, Any]:
         """Return the contract's JSON object."""
         answer = self.completion
         return {

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.support import launcher
+
 
 @dataclass(frozen=True, slots=True)
 class Finished:
@@ -34,9 +36,15 @@ class Program:
 
     def __call__(self, *arguments: str, timeout: float = 120, **environment: str) -> Finished:
         """Run it to its end; there is no terminal."""
+        env = {**self.environment, **environment}
+        if launcher.can_fork(env):
+            process = launcher.run(
+                "setup_manager", arguments, env=env, cwd=self.home, timeout=timeout
+            )
+            return Finished(process.returncode, process.stdout, process.stderr)
         process = subprocess.run(
             self.argv(*arguments),
-            env={**self.environment, **environment},
+            env=env,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

@@ -25,6 +25,8 @@ _NUMBERS = (
     (re.compile(r"127\.0\.0\.1:\d+"), "<hub>"),
     (re.compile(r"Model file:\s(?s:.*?)\.gguf"), "Model file: <path>"),
     (re.compile(r" \(<n> s\)"), ""),
+    # A machine that is busy with other tests is warned of.
+    (re.compile(r", \d+ warnings? \(gemma-setup check\)"), ""),
 )
 
 

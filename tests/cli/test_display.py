@@ -19,11 +19,12 @@ from setup_manager.machine.live import Reading
 from setup_manager.rehearsal.faults import always, nth, reset_after, status, trickle
 from setup_manager.rehearsal.loopback import LoopbackHub
 from setup_manager.rehearsal.model import FILE_NAME, REPOSITORY, VARIANT, model_path
+from setup_manager.runtimes.base import RuntimeEvent
 from setup_manager.session.events import StageEvent, StageStatus
-from setup_manager.smoke.request import SmokeEvent
 from tests.cli.hub import catalog_file, environment_for
 from tests.cli.runner import Program
 from tests.cli.screen import Screen, masked
+from tests.support.waiting import let_pass
 
 SNAPSHOTS = Path(__file__).parent / "snapshots"
 StartHub = Callable[..., LoopbackHub]
@@ -98,9 +99,11 @@ class Watched(Paper):
     """A terminal that can vanish; no file is behind it."""
 
     gone = False
+    refused = 0
 
     def write(self, text: str) -> int:
         if self.gone:
+            self.refused += 1
             raise OSError(5, "Input/output error")
         return super().write(text)
 
@@ -138,7 +141,7 @@ def test_trouble_is_told_once_and_says_that_nothing_is_lost() -> None:
     display = PlainDisplay(plain_terminal(paper), clock=lambda: 0.0)
     for _ in range(3):
         display.download(event(Kind.RETRY, message="hub: the connection broke"))
-    assert paper.text == "  hub: the connection broke; going on from 3.1 GB\n"
+    assert paper.text == "  hub: the connection broke; resuming at 3.1 GB\n"
 
 
 def test_without_a_terminal_trouble_keeps_to_the_ten_seconds_too() -> None:
@@ -159,7 +162,7 @@ def test_a_long_smoke_test_is_told_without_a_terminal_too() -> None:
     display = PlainDisplay(plain_terminal(paper), clock=lambda: now[0])
     for second in range(31):
         now[0] = float(second)
-        display.smoke(SmokeEvent("load", float(second), share=second / 40))
+        display.smoke(RuntimeEvent("load", float(second), share=second / 40))
     assert [line.split(" · ")[1] for line in paper.text.splitlines()] == [
         "25 % in memory", "50 % in memory", "75 % in memory",
     ]  # fmt: skip
@@ -214,11 +217,11 @@ def test_memory_and_heat_are_shown_while_the_model_speaks() -> None:
     paper, now = Watched(), [0.0]
     terminal = watched_terminal(paper)
     display = TerminalDisplay(terminal, StatusLine(terminal), clock=lambda: now[0])
-    display.smoke(SmokeEvent("question"))
+    display.smoke(RuntimeEvent("question"))
     now[0] = 2.0
     display.reading(Reading(2.0, 3 << 30, 8 << 30, celsius=61.0), None)
     assert "asking a question · 2.0 s · 3.0 GiB free, 61 °C" in paper.text
-    display.stage(StageEvent("smoke", StageStatus.DONE, "done"))
+    display.stage(StageEvent("smoke", StageStatus.DONE))
     before = paper.text
     now[0] = 4.0
     display.reading(Reading(4.0, 3 << 30, 8 << 30), None)
@@ -229,10 +232,11 @@ def test_a_vanished_terminal_does_not_end_the_guard() -> None:
     paper, now = Watched(), [0.0]
     terminal = watched_terminal(paper)
     display = TerminalDisplay(terminal, StatusLine(terminal), clock=lambda: now[0])
-    display.smoke(SmokeEvent("question"))
+    display.smoke(RuntimeEvent("question"))
     paper.gone = True
     now[0] = 2.0
     display.reading(Reading(2.0, 3 << 30, 8 << 30), None)
+    assert paper.refused > 0, "nothing was written, so nothing was shown to be survived"
 
 
 def test_a_note_is_broken_at_words() -> None:
@@ -267,8 +271,8 @@ def test_no_colour_vanishes_on_white_or_on_black() -> None:
 
 def test_a_stage_line_drops_its_time_rather_than_wrap() -> None:
     terminal = plain_terminal(Paper())
-    short = StageEvent("smoke", StageStatus.DONE, "ok", 3.0)
-    long = StageEvent("smoke", StageStatus.DONE, "x" * 66, 3.0)
+    short = StageEvent("smoke", StageStatus.FAILED, 3.0, problem="no")
+    long = StageEvent("smoke", StageStatus.FAILED, 3.0, problem="x" * 66)
     assert stage_line(terminal, short).endswith("(3.0 s)")
     assert not stage_line(terminal, long).endswith("s)")
 
@@ -325,7 +329,7 @@ def test_a_suspended_download_goes_on(slow: Program) -> None:
     screen = Screen(slow, "download", VARIANT)
     screen.until(lambda shown: "% |" in shown)
     screen.process.send_signal(signal.SIGSTOP)
-    time.sleep(1.0)
+    let_pass(0.5)
     screen.process.send_signal(signal.SIGCONT)
     screen.finish()
     assert screen.process.returncode == 0

@@ -105,7 +105,7 @@ def test_in_a_terminal_the_official_build_is_offered_with_its_size(bare: Program
     screen = Screen(bare, "install", VARIANT, columns=120)
     text = screen.until(lambda seen: "Install it? [Y/n]" in seen)
     assert "llama.cpp b9999 for cpu" in text
-    assert "to fetch" in text
+    assert "to download" in text
     screen.type("n\n")
     assert "runtime install" in " ".join(screen.finish().split())
     assert screen.process.returncode == 15

@@ -5,7 +5,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,12 +12,15 @@ import pytest
 
 from setup_manager.rehearsal.loopback import LoopbackHub
 from setup_manager.rehearsal.model import FILE_NAME, REPOSITORY, VARIANT, model_path
+from setup_manager.runtimes.server import free_port
 from tests.cli.hub import catalog_file, environment_for
 from tests.cli.runner import Finished, Program
 from tests.runtimes.archives import build_archive, real_build_archive
 from tests.runtimes.ollama_standin import ollama_standin
 from tests.runtimes.release_server import release_server
 from tests.runtimes.test_ollama_registration import real_ollama
+from tests.support.programs import OLLAMAS
+from tests.support.waiting import wait_until
 
 StartHub = Callable[..., LoopbackHub]
 NAME = "gemma-4-rehearsal:F16"
@@ -33,7 +35,7 @@ def at_hub(program: Program, start_hub: StartHub, tmp_path: Path) -> Program:
     return Program(program.home, {**program.environment, **environment})
 
 
-@pytest.fixture(params=["stand-in", "real"])
+@pytest.fixture(params=OLLAMAS)
 def ollama(at_hub: Program, request: pytest.FixtureRequest) -> Iterator[Program]:
     """The program beside an Ollama server: the stand-in, and the real one where it is found."""
     store = at_hub.home / ".ollama" / "models"
@@ -179,8 +181,9 @@ def test_llama_cpp_is_taken_first_and_the_printed_commands_work(
     assert "without a second copy" in stages["plan"]["runtime"]["reason"]
     data = at_hub("register", VARIANT, "--json").document["data"]
     assert data["runtime"] == "llama.cpp"
-    start = data["start"].replace("--port 8080", "--port 18080")
-    ask = data["ask"].replace(":8080", ":18080").replace("Hello", "What is the capital of Italy?")
+    port = free_port()
+    start = data["start"].replace("--port 8080", f"--port {port}")
+    ask = data["ask"].replace(":8080", f":{port}").replace("Hello", "What is the capital of Italy?")
     server = subprocess.Popen(
         ["bash", "-c", f"exec {start}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
@@ -193,13 +196,16 @@ def test_llama_cpp_is_taken_first_and_the_printed_commands_work(
 
 def answer_of(command: str) -> str:
     """Type a printed curl command until the server behind it is up."""
-    for _ in range(100):
-        finished = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
-        if "choices" in finished.stdout:
-            content: str = json.loads(finished.stdout)["choices"][0]["message"]["content"]
-            return content
-        time.sleep(0.2)
-    raise AssertionError("the server gave no answer")
+    answer = ""
+
+    def answered() -> bool:
+        nonlocal answer
+        answer = subprocess.run(["bash", "-c", command], capture_output=True, text=True).stdout
+        return "choices" in answer
+
+    wait_until(answered, 30, "an answer of the server")
+    content: str = json.loads(answer)["choices"][0]["message"]["content"]
+    return content
 
 
 def test_a_llama_server_that_is_too_old_is_15_with_the_way_to_update(

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from setup_manager.catalog.artifact import Artifact
-from setup_manager.download import engine
+from setup_manager.download.engine import Ports
 from setup_manager.download.events import DownloadEvent
 from setup_manager.errors import SetupError
 from tests.download.disks import SteppingDisk
@@ -47,7 +47,7 @@ def main(order: dict[str, Any]) -> None:
         Artifact(**order["artifact"]),
         options=QUICK,
         network=QUICK_NETWORK,
-        ports=engine.Ports(disk=lambda: disk),
+        ports=Ports(disk=lambda: disk),
     )
     say = order.get("say")
 

@@ -10,12 +10,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from setup_manager.catalog.artifact import Artifact
-from setup_manager.download import engine
+from setup_manager.download.engine import Downloader, Ports
 from setup_manager.download.events import DownloadEvent, Kind
+from setup_manager.download.job import DownloadOptions, FileJob, FilePlaces, VerifiedFile
 from setup_manager.download.journal import replay
-from setup_manager.download.options import DownloadOptions
-from setup_manager.download.places import FileJob, FilePlaces
-from setup_manager.download.verified import VerifiedFile
 from setup_manager.library.layout import HubCacheLayout
 from setup_manager.net.options import NetworkOptions
 from setup_manager.net.origin import Origin
@@ -56,7 +54,7 @@ class Rig:
     token: str | None = None
     options: DownloadOptions = QUICK
     network: NetworkOptions = QUICK_NETWORK
-    ports: engine.Ports | None = None
+    ports: Ports = field(default_factory=Ports)
     events: list[DownloadEvent] = field(default_factory=list)
     cancel: threading.Event = field(default_factory=threading.Event)
 
@@ -69,27 +67,25 @@ class Rig:
         return self.layout.places(self.artifact)
 
     @property
+    def downloader(self) -> Downloader:
+        return Downloader(
+            self.layout, self.options, self.events.append, self.network, self.cancel, self.ports
+        )
+
+    @property
     def job(self) -> FileJob:
         origins = (Origin(self.hub.endpoint, self.token), *map(Origin, self.mirrors))
         return FileJob(self.artifact, origins)
 
     def fetch(self, **changes: object) -> VerifiedFile:
         options = replace(self.options, **changes)  # type: ignore[arg-type]
-        (file,) = engine.fetch(
-            [self.job],
-            self.layout,
-            options,
-            self.events.append,
-            self.network,
-            self.cancel,
-            self.ports,
-        )
+        (file,) = replace(self.downloader, options=options).fetch([self.job])
         return file
 
     def fetch_from(self, endpoint: str, token: str | None = None) -> VerifiedFile:
         """Fetch from another origin than the hub."""
         job = FileJob(self.artifact, (Origin(endpoint, token),))
-        (file,) = engine.fetch([job], self.layout, self.options, network=self.network)
+        (file,) = Downloader(self.layout, self.options, network=self.network).fetch([job])
         return file
 
     @property

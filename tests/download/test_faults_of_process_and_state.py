@@ -15,13 +15,14 @@ from typing import Any
 
 import pytest
 
-from setup_manager.download import store
 from setup_manager.download.events import Kind
 from setup_manager.download.journal import Header, header_line, replay
 from setup_manager.errors import BusyError, InterruptedByUserError
+from setup_manager.fs import FileLock
 from setup_manager.rehearsal import faults as f
 from tests.download.conftest import MakeRig
 from tests.download.rig import CHUNK, DATA, Rig
+from tests.support.waiting import let_pass, wait_until
 
 HALF = len(DATA) // 2
 SLOW = {"rate_bytes_per_second": 500_000, "connections": 2}
@@ -127,9 +128,7 @@ def test_cancelling_ends_within_a_second_and_keeps_what_came(fault: Any, make_ri
 
 def test_cancelling_while_waiting_for_another_process(make_rig: MakeRig) -> None:
     rig = make_rig()
-    with store.FileClaim(
-        rig.places.lock, wait=False, on_wait=lambda: None, cancelled=lambda: False
-    ):
+    with FileLock(rig.places.lock, wait=False):
         threading.Timer(0.2, rig.cancel.set).start()
         began = time.monotonic()
         with pytest.raises(InterruptedByUserError):
@@ -144,7 +143,7 @@ def test_a_suspended_process_goes_on(make_rig: MakeRig) -> None:
     wait_for_line(child)
     child.send_signal(signal.SIGSTOP)
     rig.hub.refuse(0.2)  # every connection is gone when it wakes up
-    time.sleep(0.6)
+    let_pass(0.4)
     child.send_signal(signal.SIGCONT)
     assert result(child)["fetched"] == len(DATA)
     rig.assert_right()
@@ -176,7 +175,7 @@ def test_without_waiting_the_second_ends_with_18(make_rig: MakeRig) -> None:
 def test_where_locks_do_nothing_one_takes_over_and_the_file_is_right(
     make_rig: MakeRig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store.FileClaim, "_try", lambda self: True)
+    monkeypatch.setattr(FileLock, "_try", lambda self: True)
     rig = make_rig()
     other = Rig(rig.folder, rig.hub, rig.artifact)
     ends: list[str] = []
@@ -190,7 +189,7 @@ def test_where_locks_do_nothing_one_takes_over_and_the_file_is_right(
 
     threads = [threading.Thread(target=run, args=(each,)) for each in (rig, other)]
     threads[0].start()
-    time.sleep(0.25)
+    wait_until(lambda: rig.told(Kind.PROGRESS), what="the first fetches")
     threads[1].start()
     for thread in threads:
         thread.join(30)

@@ -13,13 +13,14 @@ from pathlib import Path
 import pytest
 
 from setup_manager.catalog.artifact import Artifact
-from setup_manager.download import engine, store
+from setup_manager.download.engine import Ports
 from setup_manager.errors import (
     DownloadFailedError,
     InsufficientDiskError,
     SetupError,
     VerificationFailedError,
 )
+from setup_manager.fs import OsDisk
 from tests.download.conftest import MakeRig
 from tests.download.disks import FailingDisk
 from tests.download.rig import CHUNK, DATA, SHA
@@ -67,7 +68,7 @@ def test_it_stops_names_the_cause_keeps_what_came_and_goes_on_later(
 ) -> None:
     call, number, kind, code = ROWS[name]
     disk = FailingDisk(call, number, from_nth=12)
-    rig = make_rig(ports=engine.Ports(disk=lambda: disk))
+    rig = make_rig(ports=Ports(disk=lambda: disk))
     began = time.monotonic()
     with pytest.raises(kind) as caught:
         rig.fetch()
@@ -84,7 +85,7 @@ def test_it_stops_names_the_cause_keeps_what_came_and_goes_on_later(
 
 def test_read_only_from_the_start_is_named(make_rig: MakeRig) -> None:
     disk = FailingDisk("write_new", errno.EROFS)
-    rig = make_rig(ports=engine.Ports(disk=lambda: disk))
+    rig = make_rig(ports=Ports(disk=lambda: disk))
     with pytest.raises(DownloadFailedError) as caught:
         rig.fetch()
     assert caught.value.code == "not-writable"
@@ -128,7 +129,7 @@ def test_too_little_room_is_found_before_the_first_byte_with_the_numbers(
 ) -> None:
     rig = make_rig()
     with pytest.raises(InsufficientDiskError) as caught:
-        rig.fetch(extra_bytes=10**18)
+        rig.downloader.plan([rig.job], copied_bytes=10**18).check_room()
     assert not rig.hub.requests
     assert any("free" in fact for fact in caught.value.context)
     assert any("runtime's copy" in fact for fact in caught.value.context)
@@ -136,28 +137,28 @@ def test_too_little_room_is_found_before_the_first_byte_with_the_numbers(
 
 def test_the_room_for_what_is_here_already_is_not_asked_for_again(make_rig: MakeRig) -> None:
     rig = make_rig()
-    before = engine.plan_files([rig.job], rig.layout, rig.options)
+    before = rig.downloader.plan([rig.job])
     assert before.write_bytes == before.fetch_bytes == len(DATA)
     rig.interrupt_after(len(DATA) // 2)
-    planned = engine.plan_files([rig.job], rig.layout, rig.options)
+    planned = rig.downloader.plan([rig.job])
     assert planned.reuse_bytes >= len(DATA) // 2 - 2 * CHUNK
     assert planned.fetch_bytes == len(DATA) - planned.reuse_bytes
     assert planned.write_bytes <= len(DATA) - planned.reuse_bytes
     rig.fetch()
-    done = engine.plan_files([rig.job], rig.layout, rig.options)
+    done = rig.downloader.plan([rig.job])
     assert (done.fetch_bytes, done.write_bytes) == (0, 0)
 
 
 def test_planning_changes_nothing(make_rig: MakeRig) -> None:
     rig = make_rig()
-    engine.plan_files([rig.job], rig.layout, rig.options)
+    rig.downloader.plan([rig.job])
     assert not rig.folder.exists()
 
 
 def test_no_preallocation_is_no_obstacle(
     make_rig: MakeRig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store, "preallocate", lambda *_: None)
+    monkeypatch.setattr(OsDisk, "preallocate", lambda *_: None)
     rig = make_rig()
     rig.fetch()
     rig.assert_right()
@@ -262,7 +263,7 @@ def test_a_real_full_file_system_stops_keeps_and_goes_on(make_rig: MakeRig, tmp_
             rig.fetch()
         assert not rig.hub.requests
         assert early.value.code == "insufficient-disk"
-        planned = engine.plan_files([rig.job], rig.layout, rig.options)
+        planned = rig.downloader.plan([rig.job])
         assert planned.fetch_bytes == len(DATA)
         subprocess.run(["mount", "-o", "remount,size=4m", str(small)], check=True)
         rig.fetch()
@@ -297,8 +298,8 @@ def test_offsets_over_4_gib_are_right(tmp_path: Path) -> None:
         )
         places = HubCacheLayout(tmp_path).places(artifact)
         places.partial.parent.mkdir(parents=True)
-        held = PartialFile(places, artifact, chunk)
         coverage = Coverage(size, chunk)
+        held = PartialFile(places, artifact, coverage)
         wanted = [(size - 17 - 100_000, size - 17), (size - 17, size)]
         for start, end in grid(size, chunk):
             if end <= wanted[0][0]:

@@ -8,12 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from setup_manager.download import installed
-from setup_manager.download.adopt import adopt_file
-from setup_manager.download.checks import checks_path
 from setup_manager.download.events import Kind
-from setup_manager.download.store import FileClaim
+from setup_manager.download.installed import checks_path
 from setup_manager.errors import VerificationFailedError
+from setup_manager.fs import FileLock
 from setup_manager.rehearsal import faults as f
 from tests.download.conftest import MakeRig
 from tests.download.rig import CHUNK, DATA, SHA, Rig
@@ -34,14 +32,12 @@ def damage(rig: Rig, *offsets: int) -> None:
 
 
 def repair(rig: Rig) -> int:
-    return installed.repair(
-        rig.job, rig.layout, rig.options, rig.events.append, rig.network, rig.cancel
-    ).fetched_bytes
+    return rig.downloader.repair(rig.job).fetched_bytes
 
 
 def test_verify_finds_a_right_file_right(rig: Rig) -> None:
     rig.fetch()
-    found = installed.verify_file(rig.artifact, rig.layout, rig.options)
+    found = rig.downloader.verify(rig.artifact)
     assert found.right
     assert found.sha256 == SHA
     assert found.damaged == ()
@@ -51,14 +47,14 @@ def test_verify_names_the_damaged_chunks_and_changes_nothing(rig: Rig) -> None:
     rig.fetch()
     damage(rig, 5 * CHUNK + 1, 9 * CHUNK)
     before = rig.places.content.read_bytes()
-    found = installed.verify_file(rig.artifact, rig.layout, rig.options)
+    found = rig.downloader.verify(rig.artifact)
     assert not found.right
     assert found.damaged == ((5 * CHUNK, 6 * CHUNK), (9 * CHUNK, 10 * CHUNK))
     assert rig.places.content.read_bytes() == before
 
 
 def test_verify_of_a_file_that_is_not_there(rig: Rig) -> None:
-    found = installed.verify_file(rig.artifact, rig.layout, rig.options)
+    found = rig.downloader.verify(rig.artifact)
     assert (found.found, found.right, found.sha256) == (False, False, None)
 
 
@@ -90,7 +86,7 @@ def test_repair_without_a_record_compares_and_stores_one_chunk(rig: Rig) -> None
     rig.fetch()
     checks_path(rig.options.checks_dir or Path(), rig.artifact).unlink()
     damage(rig, 5 * CHUNK + 1)
-    found = installed.verify_file(rig.artifact, rig.layout, rig.options)
+    found = rig.downloader.verify(rig.artifact)
     assert not found.right
     assert found.damaged == ()
     assert repair(rig) <= len(DATA) + CHUNK
@@ -124,7 +120,7 @@ def test_an_installed_file_is_recognised_by_its_stamp_without_reading_it(
 
 def test_a_recorded_file_is_recognised_while_another_process_holds_the_lock(rig: Rig) -> None:
     rig.fetch()
-    with FileClaim(rig.places.lock, wait=False, on_wait=lambda: None, cancelled=lambda: False):
+    with FileLock(rig.places.lock, wait=False):
         assert rig.fetch(wait=False).reused_bytes == len(DATA)
 
 
@@ -146,7 +142,7 @@ def leftover(tmp_path: Path, data: bytes = DATA) -> Path:
 
 def test_adopted_bytes_are_not_fetched(rig: Rig, tmp_path: Path) -> None:
     source = leftover(tmp_path, DATA[: 10 * CHUNK + 77])
-    taken = adopt_file(rig.artifact, rig.layout, source, [(0, 10 * CHUNK + 77)], rig.options)
+    taken = rig.downloader.adopt(rig.artifact, source, [(0, 10 * CHUNK + 77)])
     assert taken == 10 * CHUNK + 77
     file = rig.fetch()
     rig.assert_right()
@@ -156,14 +152,14 @@ def test_adopted_bytes_are_not_fetched(rig: Rig, tmp_path: Path) -> None:
 
 def test_scattered_ranges_are_adopted(rig: Rig, tmp_path: Path) -> None:
     ranges = [(100, 5000), (3 * CHUNK, 7 * CHUNK), (len(DATA) - 10, len(DATA) + 99)]
-    taken = adopt_file(rig.artifact, rig.layout, leftover(tmp_path), ranges, rig.options)
+    taken = rig.downloader.adopt(rig.artifact, leftover(tmp_path), ranges)
     assert taken == 4900 + 4 * CHUNK + 10
     assert rig.fetch().fetched_bytes == len(DATA) - taken
     rig.assert_right()
 
 
 def test_a_whole_leftover_costs_no_byte(rig: Rig, tmp_path: Path) -> None:
-    adopt_file(rig.artifact, rig.layout, leftover(tmp_path), [(0, len(DATA))], rig.options)
+    rig.downloader.adopt(rig.artifact, leftover(tmp_path), [(0, len(DATA))])
     assert rig.fetch().fetched_bytes == 0
     rig.assert_right()
     assert not rig.hub.requests
@@ -172,9 +168,7 @@ def test_a_whole_leftover_costs_no_byte(rig: Rig, tmp_path: Path) -> None:
 def test_wrong_adopted_bytes_are_the_first_to_be_looked_at_again(rig: Rig, tmp_path: Path) -> None:
     bad = bytearray(DATA)
     bad[7 * CHUNK + 5] ^= 1
-    adopt_file(
-        rig.artifact, rig.layout, leftover(tmp_path, bytes(bad)), [(0, 8 * CHUNK)], rig.options
-    )
+    rig.downloader.adopt(rig.artifact, leftover(tmp_path, bytes(bad)), [(0, 8 * CHUNK)])
     file = rig.fetch()
     rig.assert_right()
     assert file.fetched_bytes == len(DATA) - 8 * CHUNK + 8 * CHUNK + CHUNK
@@ -186,9 +180,9 @@ def test_adopting_twice_and_after_a_download_keeps_what_is_there(rig: Rig, tmp_p
     rig.interrupt_after(5 * CHUNK)
     here = rig.places_covered
     source = leftover(tmp_path)
-    first = adopt_file(rig.artifact, rig.layout, source, [(0, 10 * CHUNK)], rig.options)
+    first = rig.downloader.adopt(rig.artifact, source, [(0, 10 * CHUNK)])
     assert 0 < first <= 10 * CHUNK - here + 2 * CHUNK
-    assert adopt_file(rig.artifact, rig.layout, source, [(0, 10 * CHUNK)], rig.options) == 0
+    assert rig.downloader.adopt(rig.artifact, source, [(0, 10 * CHUNK)]) == 0
     rig.fetch()
     rig.assert_right()
 
@@ -196,7 +190,7 @@ def test_adopting_twice_and_after_a_download_keeps_what_is_there(rig: Rig, tmp_p
 def test_adopting_under_a_bad_name_is_refused(rig: Rig, tmp_path: Path) -> None:
     bad = replace(rig.artifact, path="../x")
     with pytest.raises(VerificationFailedError):
-        adopt_file(bad, rig.layout, leftover(tmp_path), [(0, 10)], rig.options)
+        rig.downloader.adopt(bad, leftover(tmp_path), [(0, 10)])
 
 
 def test_without_the_kernels_copy_bytes_are_copied_by_hand(
@@ -206,6 +200,6 @@ def test_without_the_kernels_copy_bytes_are_copied_by_hand(
         raise OSError(errno.EXDEV, "another device")
 
     monkeypatch.setattr("os.copy_file_range", refuse)
-    adopt_file(rig.artifact, rig.layout, leftover(tmp_path), [(0, 9 * CHUNK)], rig.options)
+    rig.downloader.adopt(rig.artifact, leftover(tmp_path), [(0, 9 * CHUNK)])
     assert rig.fetch().fetched_bytes == len(DATA) - 9 * CHUNK
     rig.assert_right()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import zlib
+from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -21,6 +23,7 @@ from setup_manager.download.chunks import (
     split_on_grid,
 )
 from setup_manager.download.events import Meter
+from setup_manager.download.job import DownloadOptions, FileJob, FilePlaces
 from setup_manager.download.journal import (
     Header,
     header_line,
@@ -30,7 +33,7 @@ from setup_manager.download.journal import (
     usable,
 )
 from setup_manager.download.pace import ConnectionCount, RateLimit, memory_pressure
-from setup_manager.download.plan import DiskState, check_space, plan_download
+from setup_manager.download.plan import DiskState, DownloadPlan, Room, plan_file
 from setup_manager.errors import InsufficientDiskError
 
 SIZE, CHUNK = 1000, 100
@@ -182,13 +185,16 @@ def test_noise_is_no_journal(noise: bytes) -> None:
     assert read.coverage.covered_bytes == 0
 
 
+def _covered(coverage: Coverage | None) -> int | None:
+    return coverage.covered_bytes if coverage else None
+
+
 def test_what_of_a_journal_counts() -> None:
     coverage, data = whole([Span(0, 100, 1, "hub"), Span(500, 600, 2, "hub")])
     found = replay(data)
-    assert usable(found, "a" * 64, SIZE, SIZE, 7).covered_bytes == 200
-    assert usable(found, "a" * 64, SIZE, 550, 7).covered_bytes == 100
-    assert usable(found, "b" * 64, SIZE, SIZE, 7).covered_bytes == 0
-    assert usable(found, "a" * 64, SIZE + 1, SIZE, 7).covered_bytes == 0
+    assert [_covered(usable(found, "a" * 64, SIZE, size)) for size in (SIZE, 550)] == [200, 100]
+    assert usable(found, "b" * 64, SIZE, SIZE) is None
+    assert usable(found, "a" * 64, SIZE + 1, SIZE) is None
     assert coverage.covered_bytes == 200
 
 
@@ -250,25 +256,44 @@ def test_whatever_connections_do_no_byte_is_lost_or_counted_twice(moves: list[in
 # Plan
 
 
+def planned(*states: DiskState, free_bytes: int, copied_bytes: int = 0) -> DownloadPlan:
+    places = FilePlaces(*[Path("/models")] * 6)
+    options = DownloadOptions(chunk_bytes=CHUNK)
+    files = tuple(plan_file(FileJob(ARTIFACT, ()), places, state, options) for state in states)
+    return DownloadPlan(files, Room(Path("/models"), free_bytes), copied_bytes, reserve_bytes=100)
+
+
 def test_a_plan_counts_what_is_here() -> None:
     coverage = Coverage(SIZE, CHUNK)
     coverage.add(Span(0, 100, 0, "hub"))
     states = [
-        (ARTIFACT, DiskState(coverage=coverage, allocated_bytes=300)),
-        (ARTIFACT, DiskState(installed=True)),
-        (ARTIFACT, DiskState()),
+        DiskState(coverage=coverage, allocated_bytes=300),
+        DiskState(installed=True),
+        DiskState(),
     ]
-    plan = plan_download(states, extra_bytes=50, chunk_bytes=CHUNK)
+    plan = planned(*states, free_bytes=1850, copied_bytes=50)
     assert [file.fetch_bytes for file in plan.files] == [900, 0, 1000]
     assert (plan.reuse_bytes, plan.write_bytes, plan.peak_disk_bytes) == (1100, 1700, 1750)
-    check_space(plan, 1850, 100)
+    plan.check_room()
     with pytest.raises(InsufficientDiskError) as caught:
-        check_space(plan, 1849, 100)
+        planned(*states, free_bytes=1849, copied_bytes=50).check_room()
     assert "1 B" in caught.value.hint
 
 
+def test_copies_on_another_disk_need_their_room_there() -> None:
+    plan = planned(DiskState(), free_bytes=1100, copied_bytes=5000)
+    with pytest.raises(InsufficientDiskError):
+        plan.check_room()
+    replace(plan, copies_room=Room(Path("/store"), 5100)).check_room()
+    with pytest.raises(InsufficientDiskError) as caught:
+        replace(plan, copies_room=Room(Path("/store"), 5099)).check_room()
+    assert caught.value.context[0] == "/store"
+
+
 def test_nothing_to_write_needs_no_room() -> None:
-    check_space(plan_download([(ARTIFACT, DiskState(installed=True))]), 0, 100)
+    plan = planned(DiskState(installed=True), free_bytes=0)
+    plan.check_room()
+    assert plan.peak_disk_bytes == 0
 
 
 # Pace and progress

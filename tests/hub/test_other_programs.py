@@ -7,7 +7,6 @@ import os
 import shutil
 import socket
 import subprocess
-import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ import pytest
 from setup_manager.library.layout import HubCacheLayout, PlainFolderLayout
 from setup_manager.rehearsal.loopback import LoopbackHub
 from tests.runtimes.random_gguf import write_random_gemma4
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.real_runtime
 StartHub = Callable[..., LoopbackHub]
@@ -73,11 +73,9 @@ def served(program: str, *arguments: str, env: dict[str, str]) -> Iterator[str]:
     with log.open("wb") as output:
         child = subprocess.Popen(command, env=env, stdout=output, stderr=subprocess.STDOUT)
         try:
-            deadline = time.monotonic() + 30
-            while not answers(f"http://127.0.0.1:{port}/health"):
-                ended = child.poll() is not None or time.monotonic() > deadline
-                assert not ended, log.read_text(errors="replace")[-2000:]
-                time.sleep(0.05)
+            health = f"http://127.0.0.1:{port}/health"
+            wait_until(lambda: child.poll() is not None or answers(health), 30, "an answer")
+            assert child.poll() is None, log.read_text(errors="replace")[-2000:]
             yield f"http://127.0.0.1:{port}"
         finally:
             child.terminate()

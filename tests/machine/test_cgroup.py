@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,7 @@ from setup_manager.machine.probe.cgroup import (
 from setup_manager.machine.probe.memory import read_memory
 from setup_manager.machine.probe.system import System
 from tests.machine import recorded
+from tests.support.waiting import wait_until
 
 MIB = 1024**2
 GIB = 1024**3
@@ -280,12 +282,14 @@ def limited_group() -> Iterator[Groups]:
 
     yield make
     for group in reversed(made):
-        for _ in range(100):
-            try:
-                group.rmdir()
-                break
-            except OSError:
-                time.sleep(0.05)
+        wait_until(partial(removed, group), 5, f"{group} can be removed")
+
+
+def removed(group: Path) -> bool:
+    """Try to remove a group; the kernel refuses while a process of it is still ending."""
+    with contextlib.suppress(OSError):
+        group.rmdir()
+    return not group.exists()
 
 
 CHILD = """

@@ -22,6 +22,7 @@ from setup_manager.machine.probe.system import (
     whole,
 )
 from setup_manager.platforms import Platform, this_platform
+from tests.support.waiting import wait_until
 
 posix_only = pytest.mark.skipif(os.name != "posix", reason="a POSIX shell is needed")
 
@@ -66,11 +67,7 @@ def test_hanging_command_is_ended_with_its_children(tmp_path: Path) -> None:
     assert result.outcome is Outcome.TIMED_OUT
     assert time.monotonic() - before < 5
     child = int(pids.read_text())
-    for _ in range(50):
-        if not is_running(child):
-            break
-        time.sleep(0.05)
-    assert not is_running(child)
+    wait_until(lambda: not is_running(child), 2.5, "the child of the ended command is gone")
 
 
 def is_running(pid: int) -> bool:

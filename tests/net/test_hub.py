@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from setup_manager.download import FileJob, fetch
+from setup_manager.download import Downloader, FileJob
 from setup_manager.errors import AccessDeniedError, DownloadFailedError, SetupError, UsageError
 from setup_manager.library import PlainFolderLayout
 from setup_manager.net.choosing import RemoteFile
@@ -199,7 +199,8 @@ for question in (lambda: hub.look_up("org/x"), hub.probe):
         raise AssertionError("answered")
 assert not {"huggingface_hub.hf_api", "huggingface_hub.utils._http"} & set(sys.modules)
 """
-        subprocess.run([sys.executable, "-c", code], check=True, timeout=30)
+        child = subprocess.run([sys.executable, "-c", code], timeout=30, capture_output=True)
+        assert (child.returncode, child.stderr) == (0, b"")
 
 
 class TestCertificates:
@@ -417,7 +418,7 @@ def test_gated_and_missing_are_one_error_whichever_part_asks(
         ask(hub.endpoint)
     job = FileJob(artifact, HubAccess(hub.endpoint).origins)
     with pytest.raises(AccessDeniedError) as fetched:
-        fetch([job], PlainFolderLayout(tmp_path))
+        Downloader(PlainFolderLayout(tmp_path)).fetch([job])
     for name in ("code", "message", "hint"):
         assert getattr(asked.value, name) == getattr(fetched.value, name)
     assert hub.endpoint in asked.value.hint

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from setup_manager.download import DownloadOptions, FileJob, fetch
+from setup_manager.download import Downloader, DownloadOptions, FileJob
 from setup_manager.errors import DownloadFailedError
 from setup_manager.library import PlainFolderLayout
 from setup_manager.net.hub import Hub
@@ -39,7 +39,7 @@ def ask(request: pytest.FixtureRequest, tmp_path: Path) -> Ask:
     def transfer(hub: LoopbackHub, network: NetworkOptions) -> object:
         job = FileJob(hub.artifact(REPO, FILE), HubAccess(hub.endpoint).origins)
         options = DownloadOptions(patience_seconds=3, first_backoff_seconds=0.01)
-        return fetch([job], PlainFolderLayout(tmp_path), options, network=network)
+        return Downloader(PlainFolderLayout(tmp_path), options, network=network).fetch([job])
 
     return {"look_up": look_up, "probe": probe, "fetch": transfer}[str(request.param)]
 
@@ -164,7 +164,7 @@ def test_an_endpoint_that_is_dead_is_named_with_the_way_around(tmp_path: Path) -
     for question in (
         lambda: hub.look_up(REPO),
         hub.probe,
-        lambda: fetch([job], PlainFolderLayout(tmp_path)),
+        lambda: Downloader(PlainFolderLayout(tmp_path)).fetch([job]),
     ):
         with pytest.raises(DownloadFailedError) as caught:
             question()

@@ -178,12 +178,9 @@ def test_how_long_a_server_wants_us_to_wait(headers: dict[str, str], seconds: fl
 @given(st.integers(100, 599), st.dictionaries(st.sampled_from(sorted({*GOOD, *LINKED})), st.text()))
 @settings(deadline=None)
 def test_no_answer_breaks_the_tables(status: int, headers: dict[str, str]) -> None:
-    try:
-        content(status, headers)
-        resolve(status, headers)
-        ask(status, headers)
-    except ValueError as error:  # urlsplit refuses some addresses
-        pytest.fail(str(error))
+    assert isinstance(content(status, headers), Verdict) or status in {200, 206}
+    assert isinstance(resolve(status, headers), Verdict | Located | Moved)
+    assert ask(status, headers) is not None or status == 200
 
 
 def ask(status: int, headers: dict[str, str], *, authorized: bool = False) -> object:

@@ -119,10 +119,12 @@ def main() -> None:
     else:
         become_windows(links=name == "windows")
     modules = import_everything()
-    from setup_manager.api import download
+    from setup_manager.api import download, open_session
 
-    first = download("rehearsal")
-    second = download("rehearsal")
+    session = open_session()
+    request = download.Request(model="rehearsal")
+    first = download.run(session, download.plan(session, request))
+    second = download.run(session, download.plan(session, request))
     path = Path(first.path)
     result = {
         "modules": modules,

@@ -11,17 +11,12 @@ import pytest
 
 from scripts.make_leftovers import FILE, REPOSITORY
 from setup_manager.catalog.artifact import Artifact
-from setup_manager.download.engine import fetch
-from setup_manager.download.options import DownloadOptions
-from setup_manager.download.places import FileJob
-from setup_manager.download.verified import VerifiedFile
+from setup_manager.download.engine import Downloader
+from setup_manager.download.job import DownloadOptions, FileJob, VerifiedFile
 from setup_manager.library.layout import PlainFolderLayout
-from setup_manager.net.options import NetworkOptions
-from setup_manager.net.origin import Origin
-from setup_manager.net.transport import Transport
+from setup_manager.net import Origin
 from setup_manager.recover.adopt import Outcome, TakeOver
 from setup_manager.recover.find import WalkLimits, find_leftovers
-from setup_manager.recover.hub_reader import HubReader
 from setup_manager.recover.offer import Offer, found_for
 from setup_manager.rehearsal.content import Content, as_content
 from setup_manager.rehearsal.loopback import LoopbackHub
@@ -69,27 +64,21 @@ class Bench:
     def options(self) -> DownloadOptions:
         return DownloadOptions(connections=2, checks_dir=self.home / "checks", wait=False)
 
+    @property
+    def downloader(self) -> Downloader:
+        return Downloader(self.layout, self.options)
+
     def offers(self, folder: Path) -> tuple[Offer, ...]:
         return found_for(self.artifact, [folder], limits=LIMITS, settle_seconds=0)
 
     def take(self, offers: tuple[Offer, ...], *, move: bool = False, seed: int = 1) -> Outcome:
-        transport = Transport(NetworkOptions())
-        try:
-            reader = HubReader([Origin(self.hub.endpoint)], transport)
-            take = TakeOver(
-                self.layout,
-                reader,
-                self.options,
-                move=move,
-                rng=random.Random(seed),
-            )
+        with self.downloader.reader([Origin(self.hub.endpoint)]) as reader:
+            take = TakeOver(self.downloader, reader, move=move, rng=random.Random(seed))
             return take.use(offers)
-        finally:
-            transport.close()
 
     def fetch(self) -> VerifiedFile:
         job = FileJob(self.artifact, (Origin(self.hub.endpoint),))
-        (file,) = fetch([job], self.layout, self.options)
+        (file,) = self.downloader.fetch([job])
         return file
 
     def recover(self, folder: Path, *, move: bool = False) -> tuple[Outcome, VerifiedFile, int]:

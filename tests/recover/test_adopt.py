@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from threading import Event
 
@@ -11,10 +12,8 @@ import pytest
 
 from scripts.make_leftovers import FILE, REPOSITORY
 from setup_manager.catalog.artifact import Artifact
-from setup_manager.download.engine import fetch
-from setup_manager.download.options import DownloadOptions
-from setup_manager.download.places import FileJob
-from setup_manager.download.store import FileClaim
+from setup_manager.download.engine import Downloader
+from setup_manager.download.job import DownloadOptions, FileJob
 from setup_manager.errors import (
     AccessDeniedError,
     BusyError,
@@ -22,13 +21,11 @@ from setup_manager.errors import (
     InterruptedByUserError,
     SetupError,
 )
+from setup_manager.fs import FileLock
 from setup_manager.library.layout import HubCacheLayout, PlainFolderLayout
-from setup_manager.net.options import NetworkOptions
-from setup_manager.net.origin import Origin
-from setup_manager.net.transport import Transport
+from setup_manager.net import NetworkOptions, Origin
 from setup_manager.recover.adopt import TakeOver
 from setup_manager.recover.find import find_leftovers
-from setup_manager.recover.hub_reader import HubReader
 from setup_manager.recover.offer import found_for
 from setup_manager.rehearsal.faults import always, first, range_ignored, reset_after, status
 from setup_manager.rehearsal.loopback import Access, LoopbackHub
@@ -114,12 +111,11 @@ def test_a_whole_file_with_a_flipped_bit_is_not_installed_but_mostly_used(
 
 def hub_cache_take(hub: LoopbackHub, artifact: Artifact, cache: Path) -> Path:
     layout = HubCacheLayout(cache)
-    transport = Transport(NetworkOptions())
-    reader = HubReader([Origin(hub.endpoint)], transport)
-    outcome = TakeOver(layout, reader).use(
-        found_for(artifact, [cache], limits=LIMITS, settle_seconds=0)
-    )
-    transport.close()
+    downloader = Downloader(layout)
+    with downloader.reader([Origin(hub.endpoint)]) as reader:
+        outcome = TakeOver(downloader, reader).use(
+            found_for(artifact, [cache], limits=LIMITS, settle_seconds=0)
+        )
     assert outcome.verified is not None
     return outcome.verified.path
 
@@ -142,7 +138,7 @@ def test_a_file_that_our_own_process_is_at_is_busy(model: Path, folder: Path, be
     shutil.copyfile(model, folder / FILE)
     lock = bench.layout.places(bench.artifact).lock
     with (
-        FileClaim(lock, wait=False, on_wait=lambda: None, cancelled=lambda: False),
+        FileLock(lock, wait=False),
         pytest.raises(BusyError),
     ):
         bench.take(bench.offers(folder))
@@ -239,11 +235,11 @@ def test_the_rest_comes_into_the_hub_cache_too(
     (folder / f"{FILE}.part").write_bytes(model.read_bytes()[: 40 * MIB])
     layout = HubCacheLayout(tmp_path / "hub")
     origin = Origin(hub.endpoint)
-    transport = Transport(NetworkOptions())
-    take = TakeOver(layout, HubReader([origin], transport))
-    outcome = take.use(found_for(artifact, [folder], limits=LIMITS, settle_seconds=0))
-    transport.close()
-    (file,) = fetch([FileJob(artifact, (origin,))], layout, DownloadOptions(connections=2))
+    downloader = Downloader(layout, DownloadOptions(connections=2))
+    offers = found_for(artifact, [folder], limits=LIMITS, settle_seconds=0)
+    with downloader.reader([origin]) as reader:
+        outcome = TakeOver(downloader, reader).use(offers)
+    (file,) = downloader.fetch([FileJob(artifact, (origin,))])
     assert file.reused_bytes == outcome.adopted_bytes == 40 * MIB
     assert file.fetched_bytes == artifact.size_bytes - 40 * MIB
 
@@ -271,18 +267,18 @@ def test_an_interruption_while_a_leftover_is_read_is_one(
     model: Path, folder: Path, bench: Bench
 ) -> None:
     (folder / f"{FILE}.part").write_bytes(model.read_bytes()[: 20 * MIB])
-    transport = Transport(NetworkOptions())
     cancel, told = Event(), list[str]()
 
     def interrupt(sentence: str) -> None:
         told.append(sentence)
         cancel.set()
 
-    reader = HubReader([Origin(bench.hub.endpoint)], transport)
-    take = TakeOver(bench.layout, reader, cancel=cancel, tell=interrupt)
-    with pytest.raises(InterruptedByUserError):
-        take.use(bench.offers(folder))
-    transport.close()
+    downloader = replace(bench.downloader, cancel=cancel)
+    with (
+        downloader.reader([Origin(bench.hub.endpoint)]) as reader,
+        pytest.raises(InterruptedByUserError),
+    ):
+        TakeOver(downloader, reader, tell=interrupt).use(bench.offers(folder))
     assert told == [f"comparing {folder / FILE}.part with the hub"]
     assert bench.hub.requests == []
 
@@ -291,12 +287,13 @@ def test_without_a_network_whole_files_can_be_taken_over_and_parts_cannot(
     model: Path, folder: Path, bench: Bench
 ) -> None:
     (folder / f"{FILE}.part").write_bytes(model.read_bytes()[: 20 * MIB])
-    offline = Transport(NetworkOptions(offline=True))
-    take = TakeOver(bench.layout, HubReader([Origin(bench.hub.endpoint)], offline))
-    with pytest.raises(DownloadFailedError):
-        take.use(bench.offers(folder))
-    shutil.copyfile(model, folder / FILE)
-    assert take.use(bench.offers(folder)).verified is not None
+    downloader = replace(bench.downloader, network=NetworkOptions(offline=True))
+    with downloader.reader([Origin(bench.hub.endpoint)]) as reader:
+        take = TakeOver(downloader, reader)
+        with pytest.raises(DownloadFailedError):
+            take.use(bench.offers(folder))
+        shutil.copyfile(model, folder / FILE)
+        assert take.use(bench.offers(folder)).verified is not None
 
 
 def test_what_a_kill_leaves_of_a_copy_is_listed_among_the_partials(

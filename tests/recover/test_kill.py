@@ -7,7 +7,6 @@ import random
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -15,26 +14,25 @@ import pytest
 from scripts.make_leftovers import FILE
 from setup_manager.units import MIB
 from tests.recover.conftest import Bench
+from tests.support.waiting import let_pass
 
 TAKER = """
 import sys
 from pathlib import Path
 from setup_manager.catalog.artifact import Artifact
-from setup_manager.download.options import NetworkOptions
-from setup_manager.net.origin import Origin
-from setup_manager.net.transport import Transport
+from setup_manager.download import Downloader
+from setup_manager.net import Origin
 from setup_manager.library.layout import PlainFolderLayout
 from setup_manager.recover.adopt import TakeOver
-from setup_manager.recover.hub_reader import HubReader
 from setup_manager.recover.offer import found_for
 
 endpoint, models, theirs, move, repository, path, commit, size, sha256 = sys.argv[1:]
 artifact = Artifact(repository, path, commit, int(size), sha256)
-reader = HubReader([Origin(endpoint)], Transport(NetworkOptions()))
-take = TakeOver(PlainFolderLayout(Path(models)), reader, move=move == "move")
+downloader = Downloader(PlainFolderLayout(Path(models)))
 offers = found_for(artifact, [Path(theirs)], settle_seconds=0)
 print("ready", flush=True)
-take.use(offers)
+with downloader.reader([Origin(endpoint)]) as reader:
+    TakeOver(downloader, reader, move=move == "move").use(offers)
 """
 
 
@@ -74,7 +72,7 @@ def test_a_kill_at_any_moment_costs_nothing_but_time(
         with start(bench, folder, move) as process:
             assert process.stdout is not None
             process.stdout.readline()
-            time.sleep(rng.uniform(0, 0.3))
+            let_pass(rng.uniform(0, 0.3))
             process.send_signal(signal.SIGKILL)
         if not move:
             assert (folder / FILE).read_bytes() == content

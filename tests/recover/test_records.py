@@ -229,10 +229,14 @@ def test_any_control_file_gives_spans_within_the_file_or_an_error(content: bytes
 
 @settings(deadline=None, max_examples=200)
 @given(st.text(max_size=120))
-def test_any_name_is_taken_without_complaint(name: str) -> None:
-    trace_of(name)
-    hugging_face.recognise(name, name)
-    llama_cpp.recognise("llama.cpp", name)
-    browser.recognise(name, name)
-    model_folders.recognise(PurePath("Jan") / "x", name)
-    plain.recognise(name)
+def test_any_name_gives_nothing_or_a_trace_with_a_part_of_it(name: str) -> None:
+    traces = (
+        trace_of(name),
+        hugging_face.recognise(name, name),
+        llama_cpp.recognise("llama.cpp", name),
+        browser.recognise(name, name),
+        model_folders.recognise(PurePath("Jan") / "x", name),
+        plain.recognise(name),
+    )
+    for trace in traces:
+        assert trace is None or (trace.left_by and len(trace.file_name) <= len(name))

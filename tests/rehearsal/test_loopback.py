@@ -27,6 +27,7 @@ from setup_manager.rehearsal import faults as f
 from setup_manager.rehearsal.content import GeneratedContent, as_content, pieces
 from setup_manager.rehearsal.exchange import Answer, Fault, Kind, Request, content_answer
 from setup_manager.rehearsal.loopback import Access, LoopbackHub
+from tests.support.waiting import wait_until
 
 StartHub = Callable[..., LoopbackHub]
 REPO = "org/model"
@@ -49,6 +50,13 @@ def fetch(
     if span:
         headers["Range"] = f"bytes={span}"
     return requests.get(url, headers=headers, timeout=5)
+
+
+def answers(hub: LoopbackHub, url: str) -> bool:
+    try:
+        return fetch(hub, url=url).ok
+    except requests.ConnectionError:
+        return False
 
 
 @pytest.fixture
@@ -100,12 +108,11 @@ class TestResolve:
         assert fetch(hub).content == b"GGUF new"
 
     def test_an_altered_signature_and_an_expired_url_are_refused(self, start_hub: StartHub) -> None:
-        hub = start_hub({REPO: FILES}, url_lifetime_seconds=0.2)
+        hub = start_hub({REPO: FILES}, url_lifetime_seconds=0.3)
         url = resolve(hub).headers["Location"]
         assert fetch(hub, url=url).status_code == 200
         assert fetch(hub, url=url[:-1] + "x").status_code == 403
-        time.sleep(0.25)
-        assert fetch(hub, url=url).status_code == 403
+        wait_until(lambda: fetch(hub, url=url).status_code == 403, 2, "the URL expires")
 
 
 class TestAccess:
@@ -280,8 +287,7 @@ class TestFaults:
         hub = self.broken(start_hub, f.always(f.stall_before_headers(3600)))
         client = threading.Thread(target=self.raw, args=(hub,), daemon=True)
         client.start()
-        while not hub.seen(Kind.CONTENT):
-            time.sleep(0.01)
+        wait_until(lambda: hub.seen(Kind.CONTENT), what="the request has come")
         started = time.monotonic()
         hub.close()
         client.join(2)
@@ -370,7 +376,7 @@ class TestFaults:
             fetch(hub, url=url)
         with pytest.raises(requests.ConnectionError):
             resolve(hub)
-        time.sleep(0.6)
+        wait_until(lambda: answers(hub, url), 2, "connections are taken again")
         assert fetch(hub, url=url).content == DATA
 
     def test_a_request_can_make_its_server_refuse(self, start_hub: StartHub) -> None:
@@ -378,7 +384,7 @@ class TestFaults:
         url = resolve(hub).headers["Location"]
         with pytest.raises(requests.ConnectionError):
             fetch(hub, url=url)
-        time.sleep(0.4)
+        wait_until(lambda: answers(hub, url), 2, "connections are taken again")
         assert fetch(hub, url=url).content == DATA
 
     @given(st.integers(1, 6), st.integers(0, 8))

@@ -6,14 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from setup_manager.app.planning import Planning
-from setup_manager.app.verbs.install import InstallRequest, install
+from setup_manager.app import install
 from setup_manager.catalog.load import load_catalog
-from setup_manager.download.options import DownloadOptions
-from setup_manager.library.paths import resolve_paths
 from setup_manager.machine.facts import Container, Disk, Machine, MemoryUser
-from setup_manager.net.options import NetworkOptions
-from setup_manager.net.origin import HubAccess
 from setup_manager.rehearsal.faults import BadLine
 from setup_manager.rehearsal.loopback import LoopbackHub
 from setup_manager.rehearsal.model import (
@@ -28,24 +23,10 @@ from setup_manager.report.facts import ReportRequest, gather
 from setup_manager.session.session import Session
 from setup_manager.units import GIB
 from tests.fit.machines import cpu_machine
+from tests.support.sessions import session_at
 
 CREATED_AT = "2026-05-04T03:02:01+00:00"
 MODEL = "rehearsal:F16"
-
-
-def session_at(home: Path, endpoint: str = "http://127.0.0.1:9") -> Session:
-    """A session that lives in one folder and reaches no hub but the one named."""
-    environment = {"HF_HUB_CACHE": str(home / "hub"), "GEMMA_SETUP_HOME": str(home)}
-    paths = resolve_paths(environment, os_name="linux", home=home, temporary=home)
-    network = NetworkOptions.from_environment({})
-    return Session(
-        paths,
-        environment=environment,
-        home=home,
-        hub=HubAccess(endpoint),
-        network=replace(network, stall_seconds=1.0),
-        downloading=DownloadOptions(chunk_bytes=128 * 1024, checks_dir=home / "checks"),
-    )
 
 
 @pytest.fixture(scope="session")
@@ -56,9 +37,8 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Session:
     with LoopbackHub({REPOSITORY: {FILE_NAME: model_path()}}, faults=[BadLine()]) as hub:
         session = session_at(home, hub.endpoint)
         session.catalog = rehearsal_catalog(hub.artifact(REPOSITORY, FILE_NAME).commit)
-        planning = Planning(context=4096, runtime="embedded")
-        result = install(session, InstallRequest(VARIANT, planning=planning))
-    assert result.error is None, (result.error.message, result.error.context)
+        request = install.Request(model=VARIANT, context=4096, runtime="embedded")
+        install.run(session, install.plan(session, request))
     return session
 
 

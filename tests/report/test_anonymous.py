@@ -27,7 +27,7 @@ def test_a_whole_report_does_tell_of_its_owner(planned: Callable[..., Content]) 
 def test_an_anonymous_report_names_no_program_path_device_host_or_time(
     planned: Callable[..., Content],
 ) -> None:
-    page = render(planned(created_at=CREATED_AT, anonymous=True, private=("alice",)))
+    page = render(planned(created_at=CREATED_AT, anonymous=True))
     for secret in SECRETS:
         assert secret not in page, secret
     assert "a CPU" in page
@@ -44,7 +44,7 @@ def test_reasons_do_not_name_programs_to_close(planned: Callable[..., Content]) 
 def test_an_installed_model_is_told_of_without_its_place_or_its_times(
     installed: Session,
 ) -> None:
-    request = ReportRequest(created_at=CREATED_AT, anonymous=True, private=("alice",))
+    request = ReportRequest(created_at=CREATED_AT, anonymous=True)
     content = gather(installed, request)
     text = json.dumps(content.document())
     home = str(installed.home)

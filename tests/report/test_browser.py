@@ -14,7 +14,8 @@ from setup_manager.units import format_duration, format_memory
 from tests.report.browser import CHROMIUM, Browser, browser
 from tests.report.test_page import HOSTILE, hostile
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")
+if CHROMIUM is None:
+    pytest.skip("no Chromium is installed", allow_module_level=True)
 
 # WCAG 2.2: 1.4.3 for text, 1.4.11 for what a reader must see to understand a chart.
 TEXT_RATIO = 4.5

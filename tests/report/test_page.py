@@ -25,7 +25,8 @@ from setup_manager.report.page import render
 from setup_manager.report.planned_charts import memory_bars, memory_scale_bytes
 from setup_manager.session.session import Session
 from tests.fit.machines import card, cpu_machine, mac
-from tests.report.conftest import CREATED_AT, MODEL, session_at
+from tests.report.conftest import CREATED_AT, MODEL
+from tests.support.sessions import session_at
 
 HOSTILE = (
     "\0\x1b[31m\ufffe\udc80</script><script>alert(1)</script>"

@@ -4,15 +4,17 @@ from pathlib import Path
 
 import pytest
 
-from setup_manager.app.record import Recorder, history_of, observed, recorded
+from setup_manager.app.record import Recorder, observed, recorded
 from setup_manager.download.events import DownloadEvent, Kind
 from setup_manager.library.history import MOST_INCIDENTS, MOST_SAMPLES, History, ModelHistory
 from setup_manager.machine.live import ProcessMemory, Reading
 from setup_manager.rehearsal.model import model_path
+from setup_manager.runtimes.base import RuntimeEvent
 from setup_manager.session.events import Silence, StageEvent, StageStatus
 from setup_manager.session.session import Session
-from setup_manager.smoke.request import SmokeEvent, Watch
-from tests.report.conftest import MODEL, session_at
+from setup_manager.smoke.request import Watch
+from tests.report.conftest import MODEL
+from tests.support.sessions import session_at
 
 
 class Listener(Silence):
@@ -27,7 +29,7 @@ class Listener(Silence):
     def download(self, event: DownloadEvent) -> None:
         self.told.append(event)
 
-    def smoke(self, event: SmokeEvent) -> None:
+    def smoke(self, event: RuntimeEvent) -> None:
         self.told.append(event)
 
     def note(self, text: str) -> None:
@@ -52,7 +54,7 @@ def test_everything_is_passed_on_as_it_came() -> None:
     told = [
         StageEvent("check", StageStatus.DONE),
         event(Kind.PROGRESS, 5),
-        SmokeEvent("load"),
+        RuntimeEvent("load"),
         "a note",
     ]
     recorder.stage(told[0])  # type: ignore[arg-type]
@@ -65,7 +67,6 @@ def test_everything_is_passed_on_as_it_came() -> None:
 def test_a_download_is_remembered_over_all_of_its_files(tmp_path: Path) -> None:
     clock = Clock()
     recorder = Recorder(Silence(), clock)
-    recorder.model = "m"
     for seconds, told in (
         (0, event(Kind.START, 100)),
         (1, event(Kind.PROGRESS, 600, rate=500.0, connections=2)),
@@ -76,7 +77,7 @@ def test_a_download_is_remembered_over_all_of_its_files(tmp_path: Path) -> None:
     ):
         clock.now = 100.0 + seconds
         recorder.download(told)
-    recorder.save(History(tmp_path))
+    recorder.save(History(tmp_path), "m")
     (run,) = History(tmp_path).find("m").downloads
     assert [sample.bytes for sample in run.samples] == [100, 600, 700, 1000, 1400, 2000]
     assert [sample.rate for sample in run.samples] == [0, 500, 0, 0, 50, 0]
@@ -88,12 +89,11 @@ def test_a_download_is_remembered_over_all_of_its_files(tmp_path: Path) -> None:
 def test_a_download_of_days_with_endless_retries_stays_small(tmp_path: Path) -> None:
     clock = Clock()
     recorder = Recorder(Silence(), clock)
-    recorder.model = "m"
     for number in range(20_000):
         clock.now += 7.0
         kind = Kind.RETRY if number % 20 == 0 else Kind.PROGRESS
         recorder.download(event(kind, number // 25, message="again"))
-    recorder.save(History(tmp_path))
+    recorder.save(History(tmp_path), "m")
     (run,) = History(tmp_path).find("m").downloads
     assert MOST_SAMPLES // 2 <= len(run.samples) <= MOST_SAMPLES + 1
     assert len(run.incidents) == MOST_INCIDENTS
@@ -104,46 +104,36 @@ def test_a_download_of_days_with_endless_retries_stays_small(tmp_path: Path) -> 
 
 def test_nothing_is_remembered_where_nothing_moved(tmp_path: Path) -> None:
     recorder = Recorder(Silence())
-    recorder.model = "m"
     recorder.download(event(Kind.START, 1000))
     recorder.download(event(Kind.DONE, 1000))
-    recorder.save(History(tmp_path))
+    recorder.save(History(tmp_path), "m")
     assert History(tmp_path).find("m") == ModelHistory()
-
-
-def test_a_run_without_a_model_is_not_saved(tmp_path: Path) -> None:
-    recorder = Recorder(Silence())
-    recorder.download(event(Kind.FAILED, 10))
-    recorder.save(History(tmp_path))
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_folder_that_cannot_be_written_costs_a_note_and_not_the_work(tmp_path: Path) -> None:
     (tmp_path / "history").write_text("a file stands where the folder should be")
     listener = Listener()
     recorder = Recorder(listener)
-    recorder.model = "m"
     recorder.download(event(Kind.FAILED, 10))
-    recorder.save(History(tmp_path / "history"))
+    recorder.save(History(tmp_path / "history"), "m")
     assert str(listener.told[-1]).startswith("The report will not show this run")
 
 
 def test_what_the_guard_reads_is_remembered_with_the_steps(tmp_path: Path) -> None:
     clock = Clock()
     recorder = Recorder(Silence(), clock)
-    recorder.model = "m"
     readings = iter(Reading(0.0, 900 - n, 1000, celsius=50.0 + n) for n in range(3))
     watch = observed(Watch(lambda: next(readings), lambda _: ProcessMemory(70, 40, 20)), recorder)
-    recorder.smoke(SmokeEvent("load"))
+    recorder.smoke(RuntimeEvent("load"))
     watch.read()
     watch.read_process(1)
     clock.now += 1
-    recorder.smoke(SmokeEvent("load", 1.0, "a line"))
+    recorder.smoke(RuntimeEvent("load", 1.0, "a line"))
     watch.read()
     clock.now += 1
-    recorder.smoke(SmokeEvent("measure"))
+    recorder.smoke(RuntimeEvent("measure"))
     watch.read()
-    recorder.save(History(tmp_path))
+    recorder.save(History(tmp_path), "m")
     run = History(tmp_path).find("m").smoke
     assert run is not None
     assert [(mark.seconds, mark.step) for mark in run.marks] == [(0.0, "load"), (2.0, "measure")]
@@ -162,8 +152,8 @@ def test_the_observer_of_a_session_is_back_after_an_error(tmp_path: Path) -> Non
     shown = session.observer
 
     def fail() -> None:
-        with recorded(session) as record:
-            assert session.observer is record
+        with recorded(session, "m"):
+            assert session.observer is not shown
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
@@ -172,7 +162,7 @@ def test_the_observer_of_a_session_is_back_after_an_error(tmp_path: Path) -> Non
 
 
 def test_a_real_installation_over_a_bad_line_is_remembered(installed: Session) -> None:
-    history = history_of(installed).find(MODEL)
+    history = installed.history.find(MODEL)
     (run,) = history.downloads
     assert run.finished
     assert run.total_bytes == run.samples[-1].bytes == model_path().stat().st_size

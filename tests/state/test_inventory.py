@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from setup_manager.catalog.artifact import Artifact, Model, Role
-from setup_manager.download.verified import VerifiedFile
+from setup_manager.download.job import VerifiedFile
 from setup_manager.errors import SetupError
 from setup_manager.library.inventory import InstalledModel, Inventory, Registration
 

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from setup_manager.app.planning import Planning, settings_for
+from setup_manager.app.planning import settings_for
+from setup_manager.app.reasons import shorter_context
 from setup_manager.app.requests import OnMachine, Run
-from setup_manager.app.verbs.download import check_disk, plan_download
+from setup_manager.app.transfer import plan_transfer
 from setup_manager.app.verbs.runtime import (
     choose_runtime,
     find_runtimes,
     runtime_document,
+    ways_to_get_one,
 )
 from setup_manager.codec import to_plain
 from setup_manager.download import DownloadPlan
 from setup_manager.errors import InsufficientDiskError, SetupError
-from setup_manager.fit import MemoryUse, Settings, Verdict, compare, default_headroom, memory_use
-from setup_manager.hints import install_extra
+from setup_manager.fit import Fit, Settings, fit_of
 from setup_manager.machine import (
     Check,
     Live,
@@ -29,7 +30,7 @@ from setup_manager.machine import (
 )
 from setup_manager.net import Hub
 from setup_manager.privacy import mask, mask_document
-from setup_manager.runtimes.base import RuntimeStatus
+from setup_manager.runtimes import RuntimeStatus
 from setup_manager.session import Session, Subject
 from setup_manager.units import format_memory, format_rate, format_size
 
@@ -52,7 +53,7 @@ class Request(Run, OnMachine):
 
 
 @dataclass(frozen=True, slots=True)
-class CheckResult:
+class Result:
     """What a pre-flight found.
 
     Attributes:
@@ -72,6 +73,20 @@ class CheckResult:
         """What really stops."""
         return tuple(check for check in self.checks if check.status is Status.FAIL)
 
+    @property
+    def error(self) -> SetupError | None:
+        """The error for what stops, None if nothing does."""
+        if not self.failures:
+            return None
+        names = ", ".join(check.name for check in self.failures)
+        return SetupError(
+            f"This machine is not ready: {names}.",
+            code="check-failed",
+            context=[f"{check.name}: {check.detail}" for check in self.failures],
+            hint=" ".join(dict.fromkeys(check.advice for check in self.failures if check.hint))
+            or "See the lines marked above.",
+        )
+
     def document(self) -> dict[str, Any]:
         """Return ``data`` of `check`, without the names of its user and its host."""
         return {
@@ -87,8 +102,28 @@ class CheckResult:
         }
 
 
-def check(session: Session) -> CheckResult:
-    """Look at this machine; hub, runtimes and probes are asked side by side."""
+def run(session: Session, request: Request) -> Result:
+    """Check a machine, and with a model whether that one will work there.
+
+    Raises:
+        UsageError: If it is no model, or a number is out of range for it.
+    """
+    subject = Subject(session, request.model, request) if request.model is not None else None
+    if request.machine is not None:
+        result = _described(request.machine_in(session))
+    else:
+        result = _here(session)
+        if request.disk_speed:
+            result = replace(result, checks=_with_disk_speed(session, result.checks))
+    if subject is None:
+        return result
+    return replace(
+        result, checks=(*result.checks, *_model_checks(session, result, subject, request))
+    )
+
+
+def _here(session: Session) -> Result:
+    """Check this machine; hub, runtimes and probes are asked side by side."""
     with ThreadPoolExecutor(2) as pool:
         hub = pool.submit(_hub_checks, Hub(session.hub, session.network))
         runtimes = pool.submit(find_runtimes, session)
@@ -96,13 +131,24 @@ def check(session: Session) -> CheckResult:
         found = runtimes.result()
         checks = (
             *machine_checks(machine),
-            *runtime_checks(found),
+            *_runtime_checks(found),
             *hub.result(),
         )
-    return CheckResult(machine, found, checks, session.private_words)
+    return Result(machine, found, checks, session.private_words)
 
 
-def disk_speed_check(session: Session) -> Check:
+def _described(machine: Machine) -> Result:
+    """Judge a machine that was described; nothing here is looked at."""
+    return Result(machine, (), machine_checks(machine))
+
+
+def _with_disk_speed(session: Session, checks: tuple[Check, ...]) -> tuple[Check, ...]:
+    """Add the measurement behind the other checks of the disk."""
+    last = max((i for i, check in enumerate(checks) if check.group == "disk"), default=-1) + 1
+    return (*checks[:last], _disk_speed_check(session), *checks[last:])
+
+
+def _disk_speed_check(session: Session) -> Check:
     """Measure how fast the models folder takes a file; writes 256 MB there and removes them."""
     folder = session.paths.download_root
     while not folder.exists() and folder != folder.parent:
@@ -120,12 +166,7 @@ def disk_speed_check(session: Session) -> Check:
     return Check("disk-speed", Status.WARN, detail, hint, "disk")
 
 
-def check_elsewhere(machine: Machine) -> CheckResult:
-    """Judge a machine that was described in a file; nothing here is looked at."""
-    return CheckResult(machine, (), machine_checks(machine))
-
-
-def runtime_checks(statuses: Sequence[RuntimeStatus]) -> Iterator[Check]:
+def _runtime_checks(statuses: Sequence[RuntimeStatus]) -> Iterator[Check]:
     """Judge the runtimes: one that works is enough."""
     works = any(status.usable for status in statuses)
     for status in statuses:
@@ -142,7 +183,7 @@ def runtime_checks(statuses: Sequence[RuntimeStatus]) -> Iterator[Check]:
             "runtimes",
             Status.FAIL,
             "nothing here can run Gemma 4",
-            f"Run `{install_extra('embedded')}`, or install llama.cpp or Ollama.",
+            ways_to_get_one(),
             "runtimes",
         )
 
@@ -170,55 +211,52 @@ def _hub_checks(hub: Hub) -> tuple[Check, ...]:
     return (answers, clock)
 
 
-def check_model(
-    session: Session, result: CheckResult, subject: Subject, planning: Planning
+def _model_checks(
+    session: Session, result: Result, subject: Subject, request: Request
 ) -> tuple[Check, ...]:
     """Judge one model on the machine of a result: its memory, its disk, its runtime."""
     machine = result.machine
-    checks = [_runtime_check(result.runtimes, planning.runtime)] if result.runtimes else []
-    runtime = "llama.cpp" if planning.runtime == "auto" else planning.runtime
-    settings = settings_for(subject, planning, machine, runtime)
-    checks.append(memory_check(subject, settings, machine))
+    checks = [_runtime_check(result.runtimes, request.runtime, subject)] if result.runtimes else []
+    settings = settings_for(subject, request, machine, request.planned_runtime)
+    checks.append(_memory_check(subject, settings, machine))
     if machine is session.machine:
         checks.append(_disk_check(session, subject))
     return tuple(checks)
 
 
-def _runtime_check(statuses: Sequence[RuntimeStatus], wanted: str) -> Check:
+def _runtime_check(statuses: Sequence[RuntimeStatus], wanted: str, subject: Subject) -> Check:
     try:
-        chosen = choose_runtime(statuses, wanted)
+        chosen = choose_runtime(statuses, wanted, subject.variant_key)
     except SetupError as error:
         return Check("model runtime", Status.FAIL, error.message, error.hint, "model")
     return Check("model runtime", Status.OK, f"{chosen.name}: {chosen.reason}", group="model")
 
 
-def memory_check(subject: Subject, settings: Settings, machine: Machine) -> Check:
+def _memory_check(subject: Subject, settings: Settings, machine: Machine) -> Check:
     """Judge whether a model fits into the memory that is free now."""
-    variant = subject.variant
-    if variant is None:
+    if subject.variant is None:
         detail = "the catalogue does not know this repository: its memory cannot be worked out"
         return Check("model memory", Status.SKIP, detail, group="model")
-    use = memory_use(variant.architecture, subject.weights, settings, machine)
-    fit = compare(use, machine, default_headroom(machine))
-    detail = f"{_needs(use)} at {settings.context:,} tokens of context"
-    if fit.verdict is Verdict.NO:
+    fit = fit_of(subject.load(settings, machine))
+    detail = f"{_needs(fit)} at {settings.context:,} tokens of context"
+    if fit.verdict == "no":
         return Check(
             "model memory",
             Status.FAIL,
             f"{detail}; {format_memory(fit.shortfall_bytes)} are missing",
-            "Close programs, take a shorter --context, or see `gemma-setup recommend`.",
+            f"Close programs, {shorter_context(fit)}or see `gemma-setup recommend`.",
             "model",
         )
-    if fit.verdict is Verdict.TIGHT:
+    if fit.verdict == "tight":
         hint = "It runs, but close other programs first."
         return Check("model memory", Status.WARN, f"{detail}: tight", hint, "model")
     return Check("model memory", Status.OK, detail, group="model")
 
 
-def _needs(use: MemoryUse) -> str:
-    main = f"needs {format_memory(use.needed_bytes)} of main memory"
-    if use.vram_bytes:
-        return f"{main} and {format_memory(use.vram_bytes)} of the GPU's"
+def _needs(fit: Fit) -> str:
+    main = f"needs {format_memory(fit.memory.needed_bytes)} of main memory"
+    if vram := fit.memory.by_place.vram_bytes:
+        return f"{main} and {format_memory(vram)} of the GPU's"
     return main
 
 
@@ -227,9 +265,9 @@ def _disk_check(session: Session, subject: Subject) -> Check:
     if not subject.pinned:
         detail = f"about {format_size(subject.weights.file_bytes)} to fetch, unconfirmed"
         return Check("model disk", Status.OK, detail, group="model")
-    planned = plan_download(session, subject.model)
+    planned = plan_transfer(session, subject.model)
     try:
-        check_disk(session, planned)
+        planned.check_room()
     except InsufficientDiskError as error:
         detail = "; ".join(error.context)
         return Check("model disk", Status.FAIL, detail, error.hint, "model")

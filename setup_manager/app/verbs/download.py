@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from setup_manager.app.record import recorded
 from setup_manager.app.requests import Files
-from setup_manager.app.transfer import begin, fetch, jobs_for
+from setup_manager.app.transfer import arrived_bytes, plan_transfer, transfer
 from setup_manager.app.verbs.recover import use_leftovers
 from setup_manager.catalog import Model
-from setup_manager.download import DownloadPlan, VerifiedFile, plan_files
-from setup_manager.download import check_disk as check_room
-from setup_manager.session import Session
+from setup_manager.download import DownloadPlan, VerifiedFile
+from setup_manager.library import InstalledModel
+from setup_manager.session import Session, Subject
+
+__all__ = ["Plan", "Request", "Result", "arrived_bytes", "carry_out", "plan", "run"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,17 +31,55 @@ class Request(Files):
 
 
 @dataclass(frozen=True, slots=True)
-class DownloadResult:
+class Plan:
+    """What a download will do.
+
+    Attributes:
+        model: The model.
+        files: What is fetched, reused and written.
+    """
+
+    model: Model
+    files: DownloadPlan
+
+    def document(self) -> dict[str, Any]:
+        """Return the JSON form of a plan."""
+        return {
+            "model": self.model.name,
+            "files": [
+                {
+                    "repository": file.artifact.repository,
+                    "path": file.artifact.path,
+                    "bytes": file.artifact.size_bytes,
+                    "sha256": file.artifact.sha256,
+                    "commit": file.artifact.commit,
+                    "installed": file.installed,
+                    "fetch_bytes": file.fetch_bytes,
+                }
+                for file in self.files.files
+            ],
+            "fetch_bytes": self.files.fetch_bytes,
+            "reuse_bytes": self.files.reuse_bytes,
+            "write_bytes": self.files.write_bytes,
+            "copied_bytes": self.files.copied_bytes,
+            "peak_disk_bytes": self.files.peak_disk_bytes,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
     """What a download brought.
 
     Attributes:
         model: The model.
+        installed: Its record.
         files: Its verified files, weights first.
         seconds: How long it took.
         adopted_bytes: Of what was here already, bytes that other tools had left.
     """
 
     model: Model
+    installed: InstalledModel
     files: tuple[VerifiedFile, ...]
     seconds: float
     adopted_bytes: int = 0
@@ -57,6 +98,11 @@ class DownloadResult:
     def reused_bytes(self) -> int:
         """Bytes that were here already."""
         return sum(file.reused_bytes for file in self.files)
+
+    @property
+    def retries(self) -> int:
+        """Requests that were made again."""
+        return sum(file.retries for file in self.files)
 
     def document(self) -> dict[str, Any]:
         """Return ``data`` of `download`."""
@@ -77,69 +123,45 @@ class DownloadResult:
             "fetched_bytes": self.fetched_bytes,
             "reused_bytes": self.reused_bytes,
             "adopted_bytes": self.adopted_bytes,
-            "retries": sum(file.retries for file in self.files),
+            "retries": self.retries,
             "seconds": round(self.seconds, 3),
             "verified": True,
         }
 
 
-def plan_download(session: Session, model: Model, *, copied_bytes: int = 0) -> DownloadPlan:
-    """Work out what a download will do, from what is here already.
-
-    Args:
-        session: What to work with.
-        model: What is wanted.
-        copied_bytes: What a runtime's own copy will take on the same disk.
-    """
-    options = replace(session.downloading, extra_bytes=copied_bytes)
-    return plan_files(jobs_for(session, model), session.layout, options)
-
-
-def check_disk(session: Session, planned: DownloadPlan) -> None:
-    """Refuse a plan for which there is no room.
+def plan(session: Session, request: Request) -> Plan:
+    """Work out what a download will do; asks the hub only for files that are not pinned.
 
     Raises:
-        InsufficientDiskError: With what is needed and what is free.
+        UsageError: If it is no model.
+        InsufficientDiskError: If there is no room for it.
+        SetupError: If the hub has to be asked and cannot be.
     """
-    check_room(planned, session.paths.download_root, session.downloading)
+    model = Subject(session, request.model, request, latest=request.latest).model
+    planned = plan_transfer(session, model)
+    planned.check_room()
+    return Plan(model, planned)
 
 
-def plan_document(model: Model, planned: DownloadPlan) -> dict[str, Any]:
-    """Return the JSON form of a plan."""
-    return {
-        "model": model.name,
-        "files": [
-            {
-                "repository": file.artifact.repository,
-                "path": file.artifact.path,
-                "bytes": file.artifact.size_bytes,
-                "sha256": file.artifact.sha256,
-                "commit": file.artifact.commit,
-                "installed": file.installed,
-                "fetch_bytes": file.fetch_bytes,
-            }
-            for file in planned.files
-        ],
-        "fetch_bytes": planned.fetch_bytes,
-        "reuse_bytes": planned.reuse_bytes,
-        "write_bytes": planned.write_bytes,
-        "copied_bytes": planned.extra_bytes,
-        "peak_disk_bytes": planned.peak_disk_bytes,
-    }
-
-
-def download(session: Session, model: Model, *, copied_bytes: int = 0) -> DownloadResult:
+def run(session: Session, plan: Plan) -> Result:
     """Fetch and verify a model and record it; goes on from whatever is here.
 
     Raises:
-        SetupError: As `engine.fetch` says; what came is kept.
+        SetupError: As the download engine says; what came is kept.
     """
+    with recorded(session, plan.model.name):
+        return carry_out(session, plan)
+
+
+def carry_out(session: Session, plan: Plan) -> Result:
+    """Do what `run` does, without a record for the report."""
     started = time.monotonic()
-    planned = plan_download(session, model, copied_bytes=copied_bytes)
-    check_disk(session, planned)
-    entry = begin(session, model)
     adopted_bytes = 0
-    if planned.fetch_bytes and session.recovering:
-        adopted_bytes = use_leftovers(session, model)
-    files = fetch(session, model, entry, copied_bytes=copied_bytes)
-    return DownloadResult(model, files, time.monotonic() - started, adopted_bytes)
+
+    def adopt() -> None:
+        nonlocal adopted_bytes
+        if plan.files.fetch_bytes and session.recovering:
+            adopted_bytes = use_leftovers(session, plan.model)
+
+    installed, files = transfer(session, plan.model, plan.files, adopt)
+    return Result(plan.model, installed, files, time.monotonic() - started, adopted_bytes)

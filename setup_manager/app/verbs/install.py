@@ -6,76 +6,38 @@ any interruption: a file that is here is recognised, a registration that holds i
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
 from typing import Any
 
-from setup_manager.app.folders import device_of
-from setup_manager.app.planning import Planning, settings_for
-from setup_manager.app.record import recorded
-from setup_manager.app.requests import Files, IntoOllama, RankedRun
-from setup_manager.app.verbs.check import CheckResult, check
-from setup_manager.app.verbs.download import (
-    DownloadResult,
-    check_disk,
-    download,
-    plan_document,
-    plan_download,
-)
-from setup_manager.app.verbs.recommend import recommend_models
-from setup_manager.app.verbs.register import (
-    OllamaWay,
-    RegisterResult,
-    is_in_ollama,
-    ollama_store,
-    register,
-)
-from setup_manager.app.verbs.runtime import (
-    ChosenRuntime,
-    choose_runtime,
-    find_runtimes,
-    install_build,
-    offered_build,
-)
-from setup_manager.app.verbs.smoke import smoke
-from setup_manager.download import DownloadPlan
-from setup_manager.download import check_disk as check_room
+from setup_manager.app.documents import plain
+from setup_manager.app.planning import Launch, settings_for
+from setup_manager.app.reasons import shorter_context
+from setup_manager.app.record import expected_rate, recorded
+from setup_manager.app.requests import Files, RankedRun
+from setup_manager.app.stages import StageResult, Stages, with_skipped
+from setup_manager.app.transfer import plan_transfer
+from setup_manager.app.verbs import check, download, recommend, register, runtime, smoke
+from setup_manager.app.verbs.runtime import ChosenRuntime, choose_runtime, find_runtimes
+from setup_manager.app.verbs.serve import StartCommands
 from setup_manager.errors import (
-    InsufficientDiskError,
     InsufficientMemoryError,
     InterruptedByUserError,
     RuntimeMissingError,
     SetupError,
 )
-from setup_manager.fit import (
-    MemoryUse,
-    Settings,
-    Speed,
-    Verdict,
-    available_bytes,
-    compare,
-    default_headroom,
-    memory_document,
-    memory_use,
-    predict_speed,
-    settings_document,
-    speed_document,
-)
+from setup_manager.fit import Fit, Settings, fit_of
 from setup_manager.library import InstalledModel
-from setup_manager.machine import Status
-from setup_manager.runtimes.ollama.versions import ollama_copies_bytes
-from setup_manager.runtimes.releases import Build
-from setup_manager.session import Session, StageEvent, StageStatus, Subject, Wanted
+from setup_manager.runtimes import RegisterOptions
+from setup_manager.session import Session, Subject
 from setup_manager.smoke import SmokeReport, require_passed
-from setup_manager.units import format_duration, format_memory, format_rate, format_size
-
-STAGES = ("check", "recommend", "plan", "download", "register", "smoke")
+from setup_manager.units import format_memory
 
 
 @dataclass(frozen=True, kw_only=True)
-class Request(Files, RankedRun, IntoOllama):
+class Request(Files, RankedRun, RegisterOptions):
     """What is to be installed, and how.
 
     Attributes:
@@ -86,391 +48,292 @@ class Request(Files, RankedRun, IntoOllama):
 
 
 @dataclass(frozen=True, slots=True)
-class InstallRequest:
-    """What is to be installed, and how.
-
-    Attributes:
-        model: MODEL argument, None to take the best for this machine.
-        wanted: Which files.
-        planning: How it is to run.
-        ollama: How it gets into Ollama.
-        dry_run: Stop once the plan is made.
-    """
-
-    model: str | None = None
-    wanted: Wanted = field(default_factory=Wanted)
-    planning: Planning = field(default_factory=Planning)
-    ollama: OllamaWay = field(default_factory=OllamaWay)
-    dry_run: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class InstallPlan:
+class Plan:
     """What will be done; shown, confirmed, then carried out.
 
     Attributes:
+        request: What was asked for.
         subject: The model.
         runtime: What will run it.
         settings: How it will be started.
         download: What is fetched and written.
-        memory: What it will take, None where that cannot be worked out.
-        speed: How fast it will be, None likewise.
-        verdict: Whether it fits, None likewise.
+        fit: What it will take and how fast it will be, None where that cannot be worked out.
+        line_rate: Bytes per second to expect, None where nothing was downloaded before.
+        stages: What was done to make the plan.
     """
 
+    request: Request
     subject: Subject
     runtime: ChosenRuntime
     settings: Settings
-    download: DownloadPlan
-    memory: MemoryUse | None
-    speed: Speed | None
-    verdict: Verdict | None
+    download: download.Plan
+    fit: Fit | None = None
+    line_rate: float | None = None
+    stages: tuple[StageResult, ...] = ()
 
     def document(self) -> dict[str, Any]:
         """Return the JSON form."""
         return {
-            **plan_document(self.subject.model, self.download),
+            **self.download.document(),
             "pinned": self.subject.pinned,
             "runtime": self.runtime.document(),
-            "settings": settings_document(self.settings),
-            "memory": memory_document(self.memory) if self.memory else None,
-            "speed": speed_document(self.speed) if self.speed else None,
-            "verdict": self.verdict.value if self.verdict else None,
+            "settings": plain(self.settings),
+            "memory": plain(self.fit.memory) if self.fit else None,
+            "speed": plain(self.fit.speed) if self.fit else None,
+            "verdict": self.fit.verdict if self.fit else None,
+            "download_seconds": self.download_seconds,
         }
+
+    @property
+    def download_seconds(self) -> float | None:
+        """How long the download will take, None where no rate is known."""
+        fetch = self.download.files.fetch_bytes
+        return round(fetch / self.line_rate, 1) if self.line_rate else None
+
+    @property
+    def progress(self) -> Progress:
+        """What was done to make the plan."""
+        return Progress(self.stages)
+
+    @property
+    def unstarted(self) -> Progress:
+        """How far an installation is that ends with its plan."""
+        return Progress(with_skipped(self.stages))
 
 
 @dataclass(frozen=True, slots=True)
-class StageResult:
-    """How a stage ended.
-
-    Attributes:
-        name: One of `STAGES`.
-        status: ``"done"``, ``"skipped"`` or ``"failed"``.
-        seconds: How long it took.
-        data: What the command of that name would give.
-    """
-
-    name: str
-    status: StageStatus
-    seconds: float
-    data: dict[str, Any]
-
-    def document(self) -> dict[str, Any]:
-        """Return an entry of ``data.stages``."""
-        return {
-            "name": self.name,
-            "status": self.status.value,
-            "seconds": round(self.seconds, 3),
-            "data": self.data,
-        }
-
-
-@dataclass(slots=True)
-class InstallResult:
-    """How far an installation came; a failure leaves what was done before it.
+class Progress:
+    """How far an installation came: the ``partial`` of the error that stopped one.
 
     Attributes:
         stages: In order; those that were not reached are missing.
-        plan: What was planned, once it was.
-        installed: The model as recorded, once it was downloaded.
-        smoke: The smoke test, once it ran.
-        error: What stopped it, or None.
     """
 
-    stages: list[StageResult] = field(default_factory=list)
-    plan: InstallPlan | None = None
-    installed: InstalledModel | None = None
-    smoke: SmokeReport | None = None
-    error: SetupError | None = None
+    stages: tuple[StageResult, ...]
 
     def document(self) -> dict[str, Any]:
         """Return ``data`` of `install`."""
         return {"stages": [stage.document() for stage in self.stages]}
 
 
-class _Stage:
-    """One stage while it runs; whoever runs it fills in what came of it."""
+@dataclass(frozen=True, slots=True)
+class Result(Progress):
+    """A model that is installed and answered rightly.
 
-    def __init__(self) -> None:
-        self.status = StageStatus.DONE
-        self.data: dict[str, Any] = {}
-        self.detail = ""
+    Attributes:
+        model: What is where, and what knows it.
+        plan: What was planned.
+        smoke: What it answered, and what was measured.
+        commands: How it is started and asked from now on.
+    """
 
-    def end(self, detail: str, data: dict[str, Any], *, skipped: bool = False) -> None:
-        self.detail = detail
-        self.data = data
-        self.status = StageStatus.SKIPPED if skipped else StageStatus.DONE
+    model: InstalledModel
+    plan: Plan
+    smoke: SmokeReport
+    commands: StartCommands
+
+    @property
+    def path(self) -> Path:
+        """What a runtime is given: the weights, or their first shard."""
+        return self.model.weights.path
 
 
-def install(
+def plan(
     session: Session,
-    request: InstallRequest,
-    confirm: Callable[[InstallPlan], bool] = lambda _: True,
-    offer: Callable[[Build], bool] = lambda _: False,
-) -> InstallResult:
-    """Carry out the whole job, or go on with it.
+    request: Request,
+    offer: Callable[[runtime.Plan], bool] | None = None,
+) -> Plan:
+    """Check the machine, choose a model if none was named, and plan its installation.
 
     Args:
         session: What to work with.
         request: What is to be installed.
-        confirm: Shown the plan before the first byte; False stops.
         offer: Shown llama.cpp's official build where nothing here can run a model; True has it
-            installed.
-
-    Returns:
-        How far it came. An error is in the result and not raised, beside the stages before it.
-    """
-    installation = _Installation(session, request)
-    with recorded(session) as record:
-        try:
-            installation.run(confirm, offer)
-        except KeyboardInterrupt:
-            installation.result.error = _interrupted(installation.result)
-        except SetupError as error:
-            installation.result.error = error
-        if installation.result.plan is not None:
-            record.model = installation.result.plan.subject.model.name
-    return installation.result
-
-
-class _Installation:
-    def __init__(self, session: Session, request: InstallRequest) -> None:
-        self._session = session
-        self._request = request
-        self.result = InstallResult()
-
-    def run(self, confirm: Callable[[InstallPlan], bool], offer: Callable[[Build], bool]) -> None:
-        # A wrong MODEL or number is told before anything is looked at.
-        subject = self._named_subject()
-        self._request.planning.settings("llama.cpp")
-        checked = self._check()
-        runtime = self._runtime(checked, offer)
-        subject = self._recommend(subject, checked, runtime)
-        plan = self._plan(subject, checked, runtime)
-        if self._request.dry_run:
-            self._skip_rest()
-            return
-        if not confirm(plan):
-            raise SetupError(
-                "Nothing was installed.",
-                code="declined",
-                hint="Run the same command again, or name another MODEL.",
-            )
-        self._download(plan)
-        self._register(plan)
-        self._smoke(plan)
-
-    def _named_subject(self) -> Subject | None:
-        if self._request.model is None:
-            return None
-        return Subject(self._session, self._request.model, self._request.wanted)
-
-    def _check(self) -> CheckResult:
-        with self._stage("check") as stage:
-            checked = check(self._session)
-            warnings = sum(entry.status is Status.WARN for entry in checked.checks)
-            memory = format_memory(checked.machine.memory.available_bytes)
-            detail = f"{memory} of memory available"
-            if warnings:
-                detail += f", {warnings} warning{'s' if warnings > 1 else ''} (gemma-setup check)"
-            stage.end(detail, checked.document())
-            _refuse_unready(checked)
-        return checked
-
-    def _runtime(self, checked: CheckResult, offer: Callable[[Build], bool]) -> ChosenRuntime:
-        """Choose what runs the model; where nothing can, offer llama.cpp's official build."""
-        wanted = self._request.planning.runtime
-        try:
-            return choose_runtime(checked.runtimes, wanted)
-        except RuntimeMissingError:
-            if wanted not in {"auto", "llama.cpp"} or self._request.dry_run:
-                raise
-            if not self._accept_build(offer):
-                raise
-        return choose_runtime(find_runtimes(self._session), wanted)
-
-    def _accept_build(self, offer: Callable[[Build], bool]) -> bool:
-        try:
-            build = offered_build(self._session)
-        except SetupError:
-            return False  # what was missing first is the better thing to say
-        if not offer(build):
-            return False
-        install_build(self._session, build)
-        return True
-
-    def _recommend(
-        self, subject: Subject | None, checked: CheckResult, runtime: ChosenRuntime
-    ) -> Subject:
-        with self._stage("recommend") as stage:
-            if subject is not None:
-                stage.end("not needed, the model was named", {}, skipped=True)
-                return subject
-            result = recommend_models(
-                self._session, self._request.planning, checked.machine, runtime.name
-            )
-            best = result.recommendation.choices[0]
-            reason = best.reasons[0] if best.reasons else ""
-            stage.end(f"{best.model}: {reason}", result.document())
-            return Subject(self._session, best.model, self._request.wanted)
-
-    def _plan(self, subject: Subject, checked: CheckResult, runtime: ChosenRuntime) -> InstallPlan:
-        with self._stage("plan") as stage:
-            plan = make_plan(self._session, subject, self._request, checked, runtime)
-            self.result.plan = plan
-            fetch = plan.download.fetch_bytes
-            detail = f"{format_size(fetch)} to fetch" if fetch else "nothing to fetch"
-            stage.end(f"{subject.name}, {detail}, {runtime.name}", plan.document())
-            _refuse_unfit(plan, checked)
-            _check_disks(self._session, plan.download)
-        return plan
-
-    def _download(self, plan: InstallPlan) -> None:
-        with self._stage("download") as stage:
-            if self._pulled(plan.runtime):
-                model, inventory = plan.subject.model, self._session.inventory
-                known = inventory.find(model.name)
-                self.result.installed = known or inventory.record_start(model, {})
-                stage.end("left to Ollama", {}, skipped=True)
-                return
-            copied = plan.download.extra_bytes if _shares_disk(self._session) else 0
-            result = download(self._session, plan.subject.model, copied_bytes=copied)
-            self.result.installed = self._session.inventory.find(plan.subject.model.name)
-            already = result.fetched_bytes == 0
-            stage.end(_download_detail(result), result.document(), skipped=already)
-
-    def _register(self, plan: InstallPlan) -> None:
-        installed = self._installed()
-        with self._stage("register") as stage:
-            result = register(
-                self._session,
-                installed,
-                plan.runtime.status,
-                plan.settings,
-                self._request.ollama,
-                exact=self._request.planning.context is not None,
-            )
-            self.result.installed = result.model
-            stage.end(_register_detail(result), result.document(), skipped=result.already)
-
-    def _smoke(self, plan: InstallPlan) -> None:
-        installed = self._installed()
-        with self._stage("smoke") as stage:
-            report = smoke(
-                self._session, installed, plan.subject, plan.runtime.status, plan.settings
-            )
-            self.result.smoke = report
-            stage.end(smoke_detail(report), report.to_document())
-            require_passed(report)
-
-    def _pulled(self, runtime: ChosenRuntime) -> bool:
-        """Whether Ollama is to fetch the model by itself."""
-        return self._request.ollama.pull and runtime.name == "ollama"
-
-    def _installed(self) -> InstalledModel:
-        if self.result.installed is None:
-            raise TypeError("nothing was downloaded yet")
-        return self.result.installed
-
-    def _skip_rest(self) -> None:
-        reached = {stage.name for stage in self.result.stages}
-        for name in STAGES:
-            if name not in reached:
-                skipped = StageResult(name, StageStatus.SKIPPED, 0.0, {})
-                self.result.stages.append(skipped)
-
-    @contextmanager
-    def _stage(self, name: str) -> Iterator[_Stage]:
-        """Time a stage and tell the observer; one that raises is recorded as failed."""
-        observer = self._session.observer
-        begin = time.monotonic()
-        observer.stage(StageEvent(name, StageStatus.RUNNING))
-        stage = _Stage()
-        try:
-            yield stage
-        except BaseException as error:
-            stage.status = StageStatus.FAILED
-            stage.detail = error.message if isinstance(error, SetupError) else "interrupted"
-            raise
-        finally:
-            seconds = time.monotonic() - begin
-            self.result.stages.append(StageResult(name, stage.status, seconds, stage.data))
-            observer.stage(StageEvent(name, stage.status, stage.detail, seconds))
-
-
-def make_plan(
-    session: Session,
-    subject: Subject,
-    request: InstallRequest,
-    checked: CheckResult,
-    runtime: ChosenRuntime,
-) -> InstallPlan:
-    """Work out everything that will be done; asks the hub only for files that are not pinned.
+            installed. None for no.
 
     Raises:
-        SetupError: If the model cannot be had, or the settings are out of range.
+        SetupError: If it cannot be installed here; ``partial`` is the `Progress` so far.
     """
-    machine = checked.machine
-    settings = settings_for(subject, request.planning, machine, runtime.name)
-    planned = _plan_files(session, subject, runtime, request.ollama)
-    if subject.variant is None:
-        return InstallPlan(subject, runtime, settings, planned, None, None, None)
-    architecture, weights = subject.variant.architecture, subject.weights
-    use = memory_use(architecture, weights, settings, machine)
-    rate = predict_speed(
-        architecture, weights, settings, machine, measurements=session.measurements.all()
-    )
-    verdict = compare(use, machine, default_headroom(machine)).verdict
-    return InstallPlan(subject, runtime, settings, planned, use, rate, verdict)
+    stages = Stages(session.observer)
+    with _telling_how_far(stages):
+        # A wrong MODEL is told before anything is looked at.
+        named = _subject(session, request.model, request) if request.model is not None else None
+        checked = _check(session, stages)
+        chosen = _choose_runtime(session, request.runtime, named, checked, offer)
+        subject = _recommend(session, stages, request, named, chosen)
+        chosen = _suited(session, request.runtime, subject, chosen)
+        made = _plan(session, stages, request, subject, chosen)
+    return replace(made, stages=stages.ended)
 
 
-def _plan_files(
-    session: Session, subject: Subject, runtime: ChosenRuntime, way: OllamaWay
-) -> DownloadPlan:
-    if runtime.name == "ollama" and way.pull:
-        return DownloadPlan((), extra_bytes=subject.model.size_bytes)
-    copied = _copied_bytes(session, runtime, subject, way)
-    return plan_download(session, subject.model, copied_bytes=copied)
-
-
-def _copied_bytes(
-    session: Session, runtime: ChosenRuntime, subject: Subject, way: OllamaWay
-) -> int:
-    """What the runtime will write beside the downloaded files, at its peak."""
-    if runtime.name != "ollama" or way.link or is_in_ollama(session, subject.model, way.name):
-        return 0
-    size = sum(artifact.size_bytes for artifact in subject.model.weights)
-    return ollama_copies_bytes(runtime.status.version, size).peak_bytes
-
-
-def _check_disks(session: Session, planned: DownloadPlan) -> None:
-    """Refuse a plan without room for the files, or for copies in a store on another disk.
+def run(session: Session, plan: Plan) -> Result:
+    """Carry out a plan: download, register, smoke; goes on from whatever is here.
 
     Raises:
-        InsufficientDiskError: With what is needed and what is free, and where.
+        SetupError: Of the class that fits; ``partial`` is the `Progress` so far.
     """
-    if _shares_disk(session):
-        check_disk(session, planned)
-        return
-    check_disk(session, replace(planned, extra_bytes=0))
-    store = ollama_store(session)
+    stages = Stages(session.observer, plan.stages)
+    with _telling_how_far(stages), recorded(session, plan.download.model.name):
+        installed = _download(session, stages, plan)
+        launch = Launch(installed, plan.subject, plan.runtime, plan.settings)
+        registered = _register(session, stages, plan, launch)
+        report = _smoke(session, stages, replace(launch, model=registered.model))
+    return Result(stages.ended, registered.model, plan, report, registered.commands)
+
+
+def _subject(session: Session, text: str, request: Request) -> Subject:
+    return Subject(session, text, request, latest=request.latest)
+
+
+@contextmanager
+def _telling_how_far(stages: Stages) -> Iterator[None]:
+    """Put the stages so far into an error that stops the work."""
     try:
-        copies = DownloadPlan((), extra_bytes=planned.extra_bytes)
-        check_room(copies, store, session.downloading)
-    except InsufficientDiskError as error:
-        raise InsufficientDiskError(
-            "There is not enough room on the disk of Ollama's store.",
-            context=[str(store), *error.context],
-            hint="Free room there, or move the store (OLLAMA_MODELS for Ollama's server).",
-        ) from error
+        yield
+    except SetupError as error:
+        error.partial = Progress(stages.ended)
+        raise
+    except KeyboardInterrupt:
+        stopped = _interrupted(stages)
+        stopped.partial = Progress(stages.ended)
+        raise stopped from None
 
 
-def _shares_disk(session: Session) -> bool:
-    """Whether what Ollama copies takes room on the disk that the files go to."""
-    return device_of(ollama_store(session)) == device_of(session.paths.download_root)
+def _check(session: Session, stages: Stages) -> check.Result:
+    with stages.stage("check") as stage:
+        checked = check.run(session, check.Request())
+        stage.end(checked)
+        _refuse_unready(checked)
+    return checked
 
 
-def _refuse_unready(checked: CheckResult) -> None:
+def _choose_runtime(
+    session: Session,
+    wanted: str,
+    named: Subject | None,
+    checked: check.Result,
+    offer: Callable[[runtime.Plan], bool] | None,
+) -> ChosenRuntime:
+    """Choose what runs the model; where nothing can, offer llama.cpp's official build."""
+    variant = named.variant_key if named is not None else None
+    try:
+        return choose_runtime(checked.runtimes, wanted, variant)
+    except RuntimeMissingError:
+        if wanted not in {"auto", runtime.installable(session).name} or offer is None:
+            raise
+        if not _accept_build(session, offer):
+            raise
+    return choose_runtime(find_runtimes(session), wanted, variant)
+
+
+def _suited(
+    session: Session, wanted: str, subject: Subject, chosen: ChosenRuntime
+) -> ChosenRuntime:
+    """Choose again if the runtime is too old for the model that was recommended with it."""
+    if chosen.suits(subject.variant_key):
+        return chosen
+    return choose_runtime(find_runtimes(session), wanted, subject.variant_key)
+
+
+def _accept_build(session: Session, offer: Callable[[runtime.Plan], bool]) -> bool:
+    try:
+        offered = runtime.plan(session, runtime.Request())
+    except SetupError:
+        return False  # what was missing first is the better thing to say
+    if not offer(offered):
+        return False
+    runtime.run(session, offered)
+    return True
+
+
+def _recommend(
+    session: Session,
+    stages: Stages,
+    request: Request,
+    named: Subject | None,
+    chosen: ChosenRuntime,
+) -> Subject:
+    with stages.stage("recommend") as stage:
+        if named is not None:
+            stage.end(skipped=True)
+            return named
+        result = recommend.run(session, _weighed(request, chosen))
+        stage.end(result)
+        return _subject(session, result.recommendation.choices[0].model, request)
+
+
+def _weighed(request: Request, chosen: ChosenRuntime) -> recommend.Request:
+    """Ask for what runs as this installation is to run."""
+    asked = {field.name: getattr(request, field.name) for field in fields(RankedRun)}
+    return recommend.Request(**{**asked, "runtime": chosen.name})
+
+
+def _plan(
+    session: Session, stages: Stages, request: Request, subject: Subject, chosen: ChosenRuntime
+) -> Plan:
+    with stages.stage("plan") as stage:
+        made = _make_plan(session, request, subject, chosen)
+        stage.end(made)
+        _refuse_unfit(session, made)
+        made.download.files.check_room()
+    return made
+
+
+def _make_plan(session: Session, request: Request, subject: Subject, chosen: ChosenRuntime) -> Plan:
+    """Work out everything that will be done; asks the hub only for files that are not pinned."""
+    machine, model = session.machine, subject.model
+    settings = settings_for(subject, request, machine, chosen.name)
+    copies = session.runtime(chosen.name).copies(model, chosen.status, request)
+    if _pulled(session, request, chosen):
+        files = session.downloader.plan((), copied_bytes=copies.peak_bytes, copied_to=copies.store)
+    else:
+        files = plan_transfer(
+            session, model, copied_bytes=copies.peak_bytes, copied_to=copies.store
+        )
+    line_rate = expected_rate(session)
+    made = Plan(
+        request, subject, chosen, settings, download.Plan(model, files), line_rate=line_rate
+    )
+    if subject.variant is None:
+        return made
+    load = subject.load(settings, machine)
+    return replace(made, fit=fit_of(load, measurements=session.measurements.all()))
+
+
+def _pulled(session: Session, options: RegisterOptions, chosen: ChosenRuntime) -> bool:
+    """Whether the runtime is to fetch the model by itself."""
+    return options.pull and bool(session.runtime(chosen.name).own_server)
+
+
+def _download(session: Session, stages: Stages, plan: Plan) -> InstalledModel:
+    planned = plan.download
+    with stages.stage("download") as stage:
+        if _pulled(session, plan.request, plan.runtime):
+            stage.end(skipped=True)
+            known = session.inventory.find(planned.model.name)
+            return known or session.inventory.record_start(planned.model, {})
+        result = download.carry_out(session, planned)
+        stage.end(result, skipped=result.fetched_bytes == 0)
+    return result.installed
+
+
+def _register(session: Session, stages: Stages, plan: Plan, launch: Launch) -> register.Result:
+    with stages.stage("register") as stage:
+        exact = plan.request.context is not None
+        result = register.run(session, register.Plan(launch, plan.request, exact=exact))
+        stage.end(result, skipped=result.already)
+    return result
+
+
+def _smoke(session: Session, stages: Stages, launch: Launch) -> SmokeReport:
+    with stages.stage("smoke") as stage:
+        report = smoke.carry_out(session, smoke.Plan(launch))
+        stage.end(report)
+        require_passed(report)
+    return report
+
+
+def _refuse_unready(checked: check.Result) -> None:
     """Stop before anything is begun on a machine on which it cannot work.
 
     The runtime and the disk are judged later, for the model that is chosen.
@@ -487,13 +350,11 @@ def _refuse_unready(checked: CheckResult) -> None:
         )
 
 
-def _refuse_unfit(plan: InstallPlan, checked: CheckResult) -> None:
-    if plan.memory is None or plan.verdict is not Verdict.NO:
+def _refuse_unfit(session: Session, plan: Plan) -> None:
+    fit, machine = plan.fit, session.machine
+    if fit is None or fit.verdict != "no":
         return
-    machine = checked.machine
-    free = available_bytes(plan.memory, machine)
-    shortfall = compare(plan.memory, machine, default_headroom(machine)).shortfall_bytes
-    needed = format_memory(plan.memory.needed_bytes)
+    needed, free = format_memory(fit.memory.needed_bytes), format_memory(fit.available_bytes)
     users = [
         f"{user.name} holds {format_memory(user.resident_bytes)}"
         for user in machine.memory.users[:3]
@@ -502,47 +363,16 @@ def _refuse_unfit(plan: InstallPlan, checked: CheckResult) -> None:
         f"{plan.subject.name} does not fit into the memory that is free now.",
         context=[
             f"needs {needed} at {plan.settings.context:,} tokens of context",
-            f"available {format_memory(free)}: {format_memory(shortfall)} are missing",
+            f"available {free}: {format_memory(fit.shortfall_bytes)} are missing",
             *users,
         ],
-        hint="Close programs, give a shorter --context, or see `gemma-setup recommend`.",
+        hint=f"Close programs, {shorter_context(fit)}or see `gemma-setup recommend`.",
     )
 
 
-def _download_detail(result: DownloadResult) -> str:
-    size = format_size(result.model.size_bytes)
-    if result.fetched_bytes == 0:
-        return f"{size} are here already, verified"
-    rate = format_rate(result.fetched_bytes / max(result.seconds, 0.001))
-    detail = f"{format_size(result.fetched_bytes)} fetched at {rate}, verified"
-    if result.reused_bytes:
-        detail += f"; {format_size(result.reused_bytes)} were here"
-    retries = sum(file.retries for file in result.files)
-    return f"{detail}; {retries} retries" if retries else detail
-
-
-def _register_detail(result: RegisterResult) -> str:
-    registration = result.registration
-    known = "knows it already as" if result.already else "knows it as"
-    return f"{registration.runtime} {known} {registration.name}"
-
-
-def smoke_detail(report: SmokeReport) -> str:
-    """Say in one line how a smoke test went."""
-    answer = " ".join(report.text.split())[:40]
-    rate = report.completion.tokens_per_second
-    speed_words = f"{rate:.{0 if rate >= 100 else 1}f} tokens/s"
-    if not report.passed:
-        return f"answered {answer!r}: not right"
-    return (
-        f"{answer!r}; {speed_words}, loaded in {format_duration(report.load_seconds)}, "
-        f"peak {format_memory(report.memory_bytes)}"
-    )
-
-
-def _interrupted(result: InstallResult) -> InterruptedByUserError:
-    where = result.stages[-1].name if result.stages else "the beginning"
+def _interrupted(stages: Stages) -> InterruptedByUserError:
+    where = stages.ended[-1].name if stages.ended else "the beginning"
     return InterruptedByUserError(
-        f"Stopped on request during {where}.",
-        hint="Run the same command again to go on: nothing that arrived is lost.",
+        f"Stopped (Ctrl-C) during {where}.",
+        hint="Run the same command again to continue: nothing that was downloaded is lost.",
     )

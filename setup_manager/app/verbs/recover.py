@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from setup_manager.app.transfer import begin, fetch
-from setup_manager.catalog import Artifact, CatalogFile, Model, Role
+from setup_manager.app.transfer import plan_transfer, transfer
+from setup_manager.catalog import Artifact, CatalogFile, Model, Role, weight_files
 from setup_manager.download import VerifiedFile
 from setup_manager.errors import SetupError
-from setup_manager.net import Transport
 from setup_manager.recover import (
     Finding,
-    HubReader,
     Offer,
     Outcome,
     TakeOver,
@@ -43,16 +41,18 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class RecoverPlan:
+class Plan:
     """What was found and what will be done with it.
 
     Attributes:
         findings: One for each leftover of a Gemma 4 file.
         problems: Folders that could not be looked at.
+        move: Whether leftovers that were taken over are removed.
     """
 
     findings: tuple[Finding, ...]
     problems: tuple[str, ...]
+    move: bool = False
 
     @property
     def offers(self) -> dict[Artifact, tuple[Offer, ...]]:
@@ -60,7 +60,7 @@ class RecoverPlan:
         return by_artifact(self.findings)
 
     def document(self) -> dict[str, Any]:
-        """Return ``data`` of `recover`."""
+        """Return what of ``data`` is known before anything is done."""
         return {
             "found": [finding.to_document() for finding in self.findings],
             "problems": list(self.problems),
@@ -79,64 +79,110 @@ class Recovered:
     file: VerifiedFile
     outcome: Outcome
 
+    def document(self) -> dict[str, Any]:
+        """Return an entry of ``data.files``."""
+        return {
+            "path": str(self.file.path),
+            "bytes": self.file.artifact.size_bytes,
+            "sha256": self.file.artifact.sha256,
+            "commit": self.file.artifact.commit,
+            "adopted_bytes": self.outcome.adopted_bytes,
+            "sampled_bytes": self.outcome.sampled_bytes,
+            "fetched_bytes": self.file.fetched_bytes,
+        }
 
-def look(session: Session, paths: Sequence[Path] = ()) -> RecoverPlan:
-    """Look for leftovers, in the usual folders or where it is told.
 
-    Args:
-        session: What to work with.
-        paths: Folders and files; the usual folders if there are none.
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What was taken over.
+
+    Attributes:
+        plan: What was found.
+        files: What was finished or adopted.
     """
-    found = find_leftovers(paths or _usual_folders(session))
+
+    plan: Plan
+    files: tuple[Recovered, ...] = ()
+
+    def document(self) -> dict[str, Any]:
+        """Return ``data`` of `recover`."""
+        return {**self.plan.document(), "files": [file.document() for file in self.files]}
+
+
+def plan(session: Session, request: Request) -> Plan:
+    """Look for leftovers, in the usual folders or where it is told."""
+    found = find_leftovers(request.paths or _usual_folders(session))
     findings = survey_leftovers(
         found.leftovers,
         session.catalog,
         _resolver(session),
         find_busy(found.leftovers),
         layout=session.layout,
-        named=frozenset(paths),
+        named=frozenset(request.paths),
     )
-    return RecoverPlan(findings, found.problems)
+    return Plan(findings, found.problems, request.move)
 
 
-def finish(session: Session, plan: RecoverPlan, *, move: bool = False) -> tuple[Recovered, ...]:
+def run(session: Session, plan: Plan) -> Result:
     """Adopt what is whole, and fetch what is missing of the rest.
-
-    Args:
-        session: What to work with.
-        plan: What was found.
-        move: Remove the leftovers that were taken over.
 
     Raises:
         SetupError: As the download engine says.
     """
-    done = []
-    with _taking_over(session, move=move) as take_over:
-        for artifact, offers in plan.offers.items():
-            model = _model_of(session, artifact)
-            entry = begin(session, model)
-            outcome = take_over.use(offers)
-            for note in outcome.notes:
-                session.observer.note(f"  {note}")
-            (file,) = fetch(session, model, entry)
-            done.append(Recovered(file, outcome))
-    return tuple(done)
+    # Weights first: a projector or drafter belongs to weights that are here.
+    offers = sorted(plan.offers.items(), key=lambda item: item[0].role is not Role.WEIGHTS)
+    with _taking_over(session, move=plan.move) as take_over:
+        files = [_recover(session, take_over, artifact, found) for artifact, found in offers]
+    return Result(plan, tuple(files))
+
+
+def _recover(
+    session: Session, take_over: TakeOver, artifact: Artifact, offers: Iterable[Offer]
+) -> Recovered:
+    model = _model_of(session, artifact)
+    outcome = Outcome()
+
+    def adopt() -> None:
+        nonlocal outcome
+        outcome = take_over.use(offers)
+        for note in outcome.notes:
+            session.observer.note(f"  {note}")
+
+    planned = plan_transfer(session, model)
+    planned.check_room()
+    _, (file,) = transfer(session, model, planned, adopt)
+    return Recovered(file, outcome)
 
 
 def _model_of(session: Session, artifact: Artifact) -> Model:
-    """Name the model that a file is, as `download` would; a companion stands for itself."""
+    """Name the model that a file of the catalogue belongs to, as `download` would."""
     for file in session.catalog.files:
         if (file.repository, file.path) == (artifact.repository, artifact.path):
-            weights = file.role is Role.WEIGHTS
-            name = f"{file.variant}:{file.quantization}"
+            weights = file if file.role is Role.WEIGHTS else _weights_beside(session, file)
             return Model(
-                name=name if weights else f"{artifact.repository}/{artifact.path}",
-                variant=file.variant,
-                quantization=file.quantization,
-                qat=file.qat,
-                weights=(artifact,),
+                name=f"{weights.variant}:{weights.quantization}",
+                variant=weights.variant,
+                quantization=weights.quantization,
+                qat=weights.qat,
+                weights=(artifact,) if file.role is Role.WEIGHTS else (),
+                projector=artifact if file.role is Role.PROJECTOR else None,
+                drafter=artifact if file.role is Role.DRAFTER else None,
             )
     raise ValueError(f"{artifact.path} is not in the catalogue")
+
+
+def _weights_beside(session: Session, companion: CatalogFile) -> CatalogFile:
+    """Find the weights that a projector or drafter belongs to: those here, else the default's."""
+    weights = weight_files(session.catalog, companion.variant)
+    recorded = {model.name for model in session.inventory.models() if model.complete}
+    default = session.catalog.variants[companion.variant].default_quantization
+    return max(
+        weights,
+        key=lambda file: (
+            f"{file.variant}:{file.quantization}" in recorded,
+            file.quantization == default,
+        ),
+    )
 
 
 def use_leftovers(session: Session, model: Model) -> int:
@@ -180,13 +226,12 @@ _STOPS = frozenset({10, 18, 130})  # a full disk, another process, Ctrl-C: going
 
 @contextmanager
 def _taking_over(session: Session, *, move: bool) -> Iterator[TakeOver]:
-    with Transport(session.network) as transport:
+    downloader = session.downloader
+    with downloader.reader(session.origins) as reader:
         yield TakeOver(
-            layout=session.layout,
-            reader=HubReader(session.origins, transport, session.downloading),
-            options=session.downloading,
+            downloader,
+            reader,
             move=move,
-            cancel=session.cancel,
             tell=lambda sentence: session.observer.note(f"  {sentence}"),
         )
 

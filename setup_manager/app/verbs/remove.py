@@ -7,26 +7,19 @@ before this tool came, stays.
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from setup_manager.app.folders import layout_of
-from setup_manager.app.record import history_of
+from setup_manager.app.folders import delete_files, layout_of
+from setup_manager.app.installed import find_recorded
 from setup_manager.app.verbs.register import unregister
-from setup_manager.download import FileBusyError, FileClaim
-from setup_manager.errors import RuntimeMissingError, SetupError
+from setup_manager.errors import RuntimeMissingError
 from setup_manager.library import (
-    HubCacheLayout,
     InstalledFile,
     InstalledModel,
-    PlainFolderLayout,
     Registration,
 )
 from setup_manager.session import Session
-from setup_manager.units import format_size
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +36,7 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class RemovePlan:
+class Plan:
     """What removing a model will take out, and what stays.
 
     Attributes:
@@ -51,12 +44,14 @@ class RemovePlan:
         registrations: Will be undone.
         files: Will be deleted.
         kept: Files that stay, and why.
+        forget: Go on without a runtime that does not answer.
     """
 
     model: InstalledModel
     registrations: tuple[Registration, ...]
     files: tuple[InstalledFile, ...]
     kept: tuple[tuple[InstalledFile, str], ...]
+    forget: bool = False
 
     def document(self) -> dict[str, Any]:
         """Return ``data`` of `remove`."""
@@ -72,8 +67,30 @@ class RemovePlan:
         }
 
 
-def plan_removal(session: Session, model: InstalledModel) -> RemovePlan:
-    """Work out what removing a model will do."""
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a removal did.
+
+    Attributes:
+        plan: What was to go.
+        freed_bytes: Bytes that became free.
+    """
+
+    plan: Plan
+    freed_bytes: int
+
+    def document(self) -> dict[str, Any]:
+        """Return ``data`` of `remove`."""
+        return {**self.plan.document(), "freed_bytes": self.freed_bytes}
+
+
+def plan(session: Session, request: Request) -> Plan:
+    """Work out what removing a model will do.
+
+    Raises:
+        UsageError: If it is not installed.
+    """
+    model = find_recorded(session, request.model)
     files, kept = [], []
     for file in model.files:
         others = session.inventory.others_using(file, model.name)
@@ -83,19 +100,11 @@ def plan_removal(session: Session, model: InstalledModel) -> RemovePlan:
             kept.append((file, "was here before gemma-setup came"))
         else:
             files.append(file)
-    return RemovePlan(model, model.registrations, tuple(files), tuple(kept))
+    return Plan(model, model.registrations, tuple(files), tuple(kept), request.forget)
 
 
-def remove(session: Session, plan: RemovePlan, *, forget: bool = False) -> int:
+def run(session: Session, plan: Plan) -> Result:
     """Carry out a removal; can be run again after any interruption.
-
-    Args:
-        session: What to work with.
-        plan: What is to go.
-        forget: Go on without a runtime that does not answer, e.g. because it was uninstalled.
-
-    Returns:
-        Bytes that became free.
 
     Raises:
         RuntimeMissingError: If a runtime does not answer and is not to be forgotten.
@@ -106,7 +115,7 @@ def remove(session: Session, plan: RemovePlan, *, forget: bool = False) -> int:
         try:
             unregister(session, model, registration)
         except RuntimeMissingError as error:
-            if not forget:
+            if not plan.forget:
                 raise _without_runtime(error, registration) from error
         model = model.without_registration(registration)
     freed = 0
@@ -114,10 +123,10 @@ def remove(session: Session, plan: RemovePlan, *, forget: bool = False) -> int:
         layout = layout_of(file)
         freed += layout.remove(file.artifact)
         places = layout.places(file.artifact)
-        freed += _delete((places.partial, places.journal))
-    history_of(session).forget(model.name)
+        freed += delete_files((places.partial, places.journal))
+    session.history.forget(model.name)
     session.inventory.forget(model.name)
-    return freed
+    return Result(plan, freed)
 
 
 def _without_runtime(error: RuntimeMissingError, registration: Registration) -> RuntimeMissingError:
@@ -126,114 +135,3 @@ def _without_runtime(error: RuntimeMissingError, registration: Registration) -> 
         context=(*error.context, f"{registration.name} is registered there; nothing was removed"),
         hint=f"{error.hint} If {registration.runtime} is gone for good, add --forget.",
     )
-
-
-@dataclass(frozen=True, slots=True)
-class Litter:
-    """Something that may go.
-
-    Attributes:
-        path: The file or folder.
-        size_bytes: What it takes on disk.
-        reason: What it is.
-        lock: Held by whoever works on it, None where nobody can.
-    """
-
-    path: Path
-    size_bytes: int
-    reason: str
-    lock: Path | None = None
-
-
-def find_litter(session: Session) -> tuple[Litter, ...]:
-    """List partial downloads and what interrupted work of this tool left."""
-    litter = []
-    for layout in (*_layouts(session), session.builds.archives):
-        for partial in layout.partials():
-            journal = partial.with_name(f"{partial.name}.journal")
-            size = _allocated(partial) + _allocated(journal)
-            litter.append(Litter(partial, size, "a partial download", layout.lock_of(partial)))
-    litter += [
-        Litter(path, _tree_bytes(path), "an unfinished llama.cpp build")
-        for path in session.builds.leftovers()
-    ]
-    return tuple({item.path: item for item in litter}.values())
-
-
-def clean(litter: Sequence[Litter]) -> tuple[int, tuple[Path, ...]]:
-    """Delete litter, journals with their partials; what somebody works on stays.
-
-    Returns:
-        Bytes that became free, and the paths that are in use and stay.
-
-    Raises:
-        SetupError: If something cannot be deleted.
-    """
-    freed, busy = 0, []
-    for item in litter:
-        if item.lock is None:
-            shutil.rmtree(item.path, ignore_errors=True)
-            freed += item.size_bytes
-            continue
-        claim = FileClaim(item.lock, wait=False, on_wait=lambda: None, cancelled=lambda: False)
-        try:
-            with claim:
-                freed += _delete((item.path, item.path.with_name(f"{item.path.name}.journal")))
-        except FileBusyError:
-            busy.append(item.path)
-    return freed, tuple(busy)
-
-
-def forget_unfinished(session: Session) -> tuple[str, ...]:
-    """Forget models whose download never ended and of which nothing is here any more."""
-    gone = [
-        model.name
-        for model in session.inventory.models()
-        if not model.registrations and not any(file.path.exists() for file in model.files)
-    ]
-    for name in gone:
-        session.inventory.forget(name)
-    return tuple(gone)
-
-
-def _layouts(session: Session) -> tuple[HubCacheLayout | PlainFolderLayout, ...]:
-    """List every folder that downloads may have gone to."""
-    roots: dict[Path, HubCacheLayout | PlainFolderLayout] = {session.layout.root: session.layout}
-    hub_cache = HubCacheLayout(session.paths.hub_cache.path)
-    roots.setdefault(hub_cache.root, hub_cache)
-    for model in session.inventory.models():
-        for file in model.files:
-            layout = layout_of(file)
-            roots.setdefault(layout.root, layout)
-    return tuple(roots.values())
-
-
-def _delete(paths: Sequence[Path]) -> int:
-    freed = 0
-    for path in paths:
-        size = _allocated(path)
-        try:
-            path.unlink(missing_ok=True)
-        except OSError as error:
-            raise SetupError(
-                f"{path} cannot be deleted.",
-                code="folder-not-writable",
-                context=[error.strerror or str(error), format_size(size)],
-                hint="Check who owns the folder, and run the same command again.",
-            ) from error
-        freed += size
-    return freed
-
-
-def _allocated(path: Path) -> int:
-    """Bytes that a file takes on disk; a sparse one takes less than its length."""
-    try:
-        status = path.lstat()
-    except OSError:
-        return 0
-    blocks = getattr(status, "st_blocks", None)
-    return status.st_size if blocks is None else blocks * 512
-
-
-def _tree_bytes(folder: Path) -> int:
-    return sum(_allocated(path) for path in folder.rglob("*"))

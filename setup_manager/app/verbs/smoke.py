@@ -6,26 +6,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from setup_manager.app.record import observed
+from setup_manager.app.planning import Launch, plan_launch
+from setup_manager.app.record import observed, recorded
 from setup_manager.app.requests import Run
-from setup_manager.app.verbs.runtime import server_runtime
 from setup_manager.catalog import Role
 from setup_manager.errors import UsageError
-from setup_manager.fit import Measurement, Settings, memory_use, predict_speed
+from setup_manager.fit import Fit, Measurement, Settings, fit_of
 from setup_manager.library import InstalledModel
 from setup_manager.machine import Live
-from setup_manager.net import LocalClient
-from setup_manager.runtimes.base import ModelFiles, RuntimeStatus
-from setup_manager.runtimes.options import start_options
+from setup_manager.runtimes import REGISTRY, StartOptions
 from setup_manager.session import Session, Subject
 from setup_manager.smoke import (
+    SMOKE_CONTEXT,
     Prediction,
     SmokeReport,
     SmokeRequest,
     Watch,
     run_smoke,
-    run_smoke_ollama,
-    smoke_options,
 )
 
 
@@ -45,161 +42,127 @@ class Request(Run):
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
-    """How far a model is tried.
+class Plan:
+    """What will be tried, and how far.
 
     Attributes:
+        launch: The model, what runs it, and how it is started for use; the test takes a short
+            context of it.
         image: Ask about a picture; needs the projector.
         long_minutes: How long generation is repeated, 0 for once.
         with_drafter: Measure with the drafter too.
     """
 
+    launch: Launch
     image: bool = False
     long_minutes: float = 0.0
     with_drafter: bool = False
 
 
-def installed(session: Session, name: str) -> InstalledModel:
-    """Find an installed model.
+def plan(session: Session, request: Request) -> Plan:
+    """Say what will be tried.
 
     Raises:
-        UsageError: If it is not installed, or files are gone.
+        RuntimeMissingError: If what is to run it is not here.
+        UsageError: If the model is not installed, or a file that the test needs is not.
     """
-    model = session.inventory.find(name)
-    if model is None:
-        raise UsageError(
-            f"{name} is not installed.",
-            code="not-installed",
-            context=[f"installed: {', '.join(m.name for m in session.inventory.models()) or '-'}"],
-            hint=f"Run `gemma-setup install {name}` first.",
-        )
-    if not model.complete:
-        gone = next(file for file in model.files if not file.present)
-        raise UsageError(
-            f"A file of {name} is gone or was changed.",
-            code="not-installed",
-            context=[str(gone.path)],
-            hint=f"Run `gemma-setup download {name}`; it fetches only what is missing.",
-        )
-    return model
+    launch = plan_launch(session, request.model, request)
+    needed = {Role.PROJECTOR: request.image, Role.DRAFTER: request.with_drafter}
+    for role, wanted in needed.items():
+        if wanted:
+            _require_companion(launch.model, role)
+    if request.with_drafter:
+        _require_comparison(launch)
+    return Plan(launch, request.image, request.long_minutes, request.with_drafter)
 
 
-def model_files(model: InstalledModel, *, with_drafter: bool = False) -> ModelFiles:
-    """Name the files that a runtime is started with.
-
-    Raises:
-        UsageError: If there are none, since Ollama fetched the model by itself.
-    """
-    if not model.files:
-        raise UsageError(
-            f"{model.name} is in Ollama only: there is no file of it that another runtime can use.",
-            code="not-installed",
-            hint=f"Run `gemma-setup download {model.name}`, or use --runtime ollama.",
-        )
-    projector = model.file(Role.PROJECTOR)
-    drafter = model.file(Role.DRAFTER) if with_drafter else None
-    return ModelFiles(
-        weights=model.weights.path,
-        projector=projector.path if projector else None,
-        drafter=drafter.path if drafter else None,
-    )
-
-
-def smoke(
-    session: Session,
-    model: InstalledModel,
-    subject: Subject | None,
-    runtime: RuntimeStatus,
-    settings: Settings,
-    trial: Trial | None = None,
-) -> SmokeReport:
+def run(session: Session, plan: Plan) -> SmokeReport:
     """Try a model with a runtime, and keep what was measured.
 
-    Args:
-        session: What to work with.
-        model: The installed model.
-        subject: What the catalogue knows of it, for the prediction; None without.
-        runtime: What runs it.
-        settings: How it is started for use; the test takes a short context of it.
-        trial: How far it is tried.
+    Returns:
+        What came of it, right or wrong: `require_passed` makes the error of a wrong one.
 
     Raises:
         SmokeFailedError: If it does not run.
         RuntimeMissingError: If the runtime is too old for it.
     """
-    trial = trial or Trial()
-    _require_companions(model, trial)
-    machine = session.machine
-    options = smoke_options(start_options(settings))
-    tried = replace(settings, context=options.context, slots=1, drafter=False)
-    predicted = _predict(session, subject, tried, session.measurements.all())
-    request = SmokeRequest(
-        model=model.name,
-        options=options,
-        predicted=predicted,
-        image=trial.image,
-        has_gpu=bool(machine.gpus),
-        long_minutes=trial.long_minutes,
+    with recorded(session, plan.launch.model.name):
+        return carry_out(session, plan)
+
+
+def carry_out(session: Session, plan: Plan) -> SmokeReport:
+    """Do what `run` does, without a record for the report."""
+    launch, model = plan.launch, plan.launch.model
+    tried = replace(
+        launch.settings, context=min(launch.settings.context, SMOKE_CONTEXT), slots=1, drafter=False
     )
-    watch = _watch(session)
-    if runtime.name == "ollama":
-        client, known_as = LocalClient(runtime.endpoint), _registered_name(model)
-        report = run_smoke_ollama(client, known_as, request, watch, session.observer.smoke)
-    else:
-        files = model_files(model, with_drafter=trial.with_drafter)
-        if not trial.image:
-            files = replace(files, projector=None)
-        report = run_smoke(server_runtime(runtime), files, request, watch, session.observer.smoke)
+    options = StartOptions.of(replace(launch.settings, drafter=plan.with_drafter))
+    request = SmokeRequest(
+        model=model,
+        status=launch.runtime.status,
+        options=options,
+        predicted=_prediction(session, launch.subject, tried),
+        image=plan.image,
+        has_gpu=bool(session.machine.gpus),
+        long_minutes=plan.long_minutes,
+    )
+    runtime = session.runtime(launch.runtime.name)
+    report = run_smoke(runtime, request, _watch(session), session.observer.smoke)
     _keep(session, model, report)
     # What is kept beside the measurement is the prediction that knew no measurement, so that
     # corrections do not pile up.
-    plain = _predict(session, subject, tried, ())
+    plain = _fit(session, launch.subject, tried, ())
     measured = report.completion.tokens_per_second
     if report.passed and plain is not None and measured > 0:
-        session.measurements.add(Measurement(model.name, tried, plain.tokens_per_second, measured))
+        before = plain.speed
+        session.measurements.add(
+            Measurement(model.name, tried, before.tokens_per_second, measured, before.limited_by)
+        )
     return report
 
 
-def _registered_name(model: InstalledModel) -> str:
-    registration = model.registration("ollama")
-    if registration is None:
+def _require_companion(model: InstalledModel, role: Role) -> None:
+    if model.file(role) is None:
         raise UsageError(
-            f"Ollama does not know {model.name} by this tool.",
-            code="not-registered",
-            hint=f"Run `gemma-setup register {model.name} --runtime ollama` first.",
+            f"{model.name} was installed without its {role}.",
+            code="not-installed",
+            hint=f"Run `gemma-setup download {model.name} --with-{role}` first.",
         )
-    return registration.name
 
 
-def _require_companions(model: InstalledModel, trial: Trial) -> None:
-    """Refuse a trial for which a file is missing.
+def _require_comparison(launch: Launch) -> None:
+    """Refuse to compare with and without the drafter where the runtime has one way only.
 
     Raises:
-        UsageError: If it is.
+        UsageError: If it has.
     """
-    needed = {Role.PROJECTOR: trial.image, Role.DRAFTER: trial.with_drafter}
-    for role, wanted in needed.items():
-        if wanted and model.file(role) is None:
-            raise UsageError(
-                f"{model.name} was installed without its {role}.",
-                code="not-installed",
-                hint=f"Run `gemma-setup download {model.name} --with-{role}` first.",
-            )
+    if REGISTRY[launch.runtime.name].own_server:
+        raise UsageError(
+            f"{launch.runtime.name} cannot be measured with and without the drafter.",
+            code="drafter-not-comparable",
+            context=["it starts a model as it was registered, and tells nothing of the drafter"],
+            hint="Leave out --with-drafter, or use a runtime that is started for each test "
+            "(--runtime llama.cpp or embedded).",
+        )
 
 
-def _predict(
+def _prediction(session: Session, subject: Subject | None, settings: Settings) -> Prediction | None:
+    fit = _fit(session, subject, settings, session.measurements.all())
+    if fit is None:
+        return None
+    speed = fit.speed
+    return Prediction(fit.memory.total_bytes, speed.tokens_per_second, speed.low, speed.high)
+
+
+def _fit(
     session: Session,
     subject: Subject | None,
     settings: Settings,
     measurements: Sequence[Measurement],
-) -> Prediction | None:
+) -> Fit | None:
     if subject is None or subject.variant is None:
         return None
-    machine = session.machine
-    architecture, weights = subject.variant.architecture, subject.weights
-    use = memory_use(architecture, weights, settings, machine)
-    rate = predict_speed(architecture, weights, settings, machine, measurements=measurements)
-    return Prediction(use.total_bytes, rate.tokens_per_second, rate.low, rate.high)
+    return fit_of(subject.load(settings, session.machine), measurements=measurements)
 
 
 def _watch(session: Session) -> Watch:
@@ -212,4 +175,4 @@ def _keep(session: Session, model: InstalledModel, report: SmokeReport) -> None:
     """Record the result with the model."""
     now = datetime.now(UTC).isoformat(timespec="seconds")
     current = session.inventory.find(model.name) or model
-    session.inventory.save(replace(current, last_smoke={"time": now, **report.to_document()}))
+    session.inventory.save(replace(current, last_smoke={"time": now, **report.document()}))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from setup_manager.cli.options import gemma_command
+from setup_manager.cli.command import gemma_command
 from setup_manager.cli.outcome import Outcome
 from setup_manager.cli.shell import Shell
 
@@ -13,6 +13,7 @@ SHELLS = ("bash", "zsh", "fish", "powershell")
 
 @gemma_command(
     "completion",
+    click.Argument(["shell_name"], metavar="SHELL", type=click.Choice(SHELLS)),
     examples=(
         'eval "$(gemma-setup completion bash)"',
         "gemma-setup completion zsh > ~/.zfunc/_gemma-setup",
@@ -20,7 +21,6 @@ SHELLS = ("bash", "zsh", "fish", "powershell")
         "gemma-setup completion powershell | Out-String | Invoke-Expression",
     ),
 )
-@click.argument("shell_name", metavar="SHELL", type=click.Choice(SHELLS))
 def command(shell: Shell, shell_name: str) -> Outcome:  # noqa: ARG001 - every command gets one
     """Print the completion script for SHELL: bash, zsh, fish or powershell."""
     from setup_manager.cli.completion import SCRIPTS

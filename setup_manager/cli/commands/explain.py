@@ -2,65 +2,31 @@
 
 from __future__ import annotations
 
-from setup_manager.cli.options import (
-    ModelOptions,
-    PlanningOptions,
-    StorageOptions,
-    gemma_command,
-    model_argument,
-)
+from typing import Any
+
+from setup_manager.cli.command import gemma_command
+from setup_manager.cli.options import RUN, model_argument
 from setup_manager.cli.outcome import Outcome
 from setup_manager.cli.shell import Shell
-
-_STYLES = {
-    "title": ("bold",),
-    "dim": ("dim",),
-    "good": ("green",),
-    "warn": ("magenta",),
-    "bad": ("red",),
-}
 
 
 @gemma_command(
     "explain",
-    StorageOptions,
-    PlanningOptions,
-    ModelOptions,
+    model_argument(),
+    *RUN,
+    "machine",
+    "catalog",
     examples=(
         "gemma-setup explain e4b",
-        "gemma-setup explain 26b --context 131072 --kv-type q8_0",
+        "gemma-setup explain 26b --context 128k --kv-type q8_0",
         "gemma-setup explain 12b -v",
     ),
 )
-@model_argument()
-def command(
-    shell: Shell,
-    storage: StorageOptions,
-    planning: PlanningOptions,
-    files: ModelOptions,
-    model: str,
-) -> Outcome:
+def command(shell: Shell, **asked: Any) -> Outcome:
     """Show where MODEL's memory goes, how fast it will run, and why."""
-    from setup_manager.app.verbs.recommend import explain_model, explanation_document
-    from setup_manager.cli.plans import machine_for, planned_runtime, planning_of, wanted_of
-    from setup_manager.cli.render.explain_text import Screen, explanation_lines
-    from setup_manager.session import Subject
+    from setup_manager.app import recommend
+    from setup_manager.cli.render.explain_text import explanation_text
 
-    session = shell.open_session(storage)
-    explanation = explain_model(
-        session,
-        Subject(session, model, wanted_of(files)),
-        planning_of(planning, files),
-        machine_for(session, planning),
-        planned_runtime(planning),
-    )
-    terminal = shell.terminal
-    screen = Screen(
-        width=terminal.width,
-        unicode=terminal.unicode,
-        verbose=shell.options.verbose,
-        style=lambda text, role: terminal.styled(text, *_STYLES.get(role, ())),
-    )
-    return Outcome(
-        explanation_document(explanation), "\n".join(explanation_lines(explanation, screen))
-    )
+    explanation = recommend.explain(shell.session, recommend.ExplainRequest(**asked))
+    text = explanation_text(explanation, shell.terminal, verbose=shell.options.verbose)
+    return Outcome(recommend.explanation_document(explanation), text)

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from setup_manager.cli.options import StorageOptions, gemma_command
+from setup_manager.cli.command import gemma_command
 from setup_manager.cli.outcome import Outcome
 from setup_manager.cli.shell import Shell
 
 
 @gemma_command(
     "paths",
-    StorageOptions,
+    "models_dir",
     examples=("gemma-setup paths", "gemma-setup paths --json"),
 )
-def command(shell: Shell, storage: StorageOptions) -> Outcome:
-    """Show where everything lives and what decided it."""
-    paths = shell.paths(storage)
+def command(shell: Shell) -> Outcome:
+    """Show where everything is stored and which setting decided it."""
+    from setup_manager.cli.render.paths_text import paths_text
+
+    paths = shell.paths
     places = {
         "models": paths.models or paths.hub_cache,
         "hub_cache": paths.hub_cache,
@@ -24,14 +26,8 @@ def command(shell: Shell, storage: StorageOptions) -> Outcome:
         "ollama_models": paths.ollama_models,
         "temporary": paths.temporary,
     }
-    width = max(map(len, places))
-    lines = [
-        f"{name.replace('_', ' '):<{width}}  {place.path}  "
-        + shell.terminal.styled(f"({place.decided_by})", "dim")
-        for name, place in places.items()
-    ]
     data = {
         name: {"path": str(place.path), "decided_by": place.decided_by}
         for name, place in places.items()
     }
-    return Outcome(data, "\n".join(lines))
+    return Outcome(data, paths_text(places, shell.terminal))

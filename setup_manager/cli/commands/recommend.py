@@ -2,65 +2,53 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
-from setup_manager.cli.options import (
-    ModelOptions,
-    PlanningOptions,
-    RateType,
-    SizeType,
-    StorageOptions,
-    gemma_command,
-)
+from setup_manager.cli.command import gemma_command
+from setup_manager.cli.options import PLANNING, RUN, Option, RateType, SizeType
 from setup_manager.cli.outcome import Outcome
 from setup_manager.cli.shell import Shell
+
+TASKS = ("chat", "coding", "vision", "long documents")
 
 
 @gemma_command(
     "recommend",
-    StorageOptions,
-    PlanningOptions,
-    ModelOptions,
+    Option("--for", "task", type=click.Choice(TASKS), default="chat", help="What you want to do."),
+    "prefer",
+    *RUN,
+    Option(
+        "--headroom",
+        "headroom_bytes",
+        section=PLANNING,
+        type=SizeType(),
+        metavar="SIZE",
+        help="Memory to keep free.",
+    ),
+    Option(
+        "--line-rate",
+        "download_bytes_per_second",
+        section=PLANNING,
+        type=RateType(),
+        metavar="RATE",
+        help="Your connection speed, to estimate download time.",
+    ),
+    "machine",
+    "catalog",
     examples=(
         "gemma-setup recommend",
-        "gemma-setup recommend --prefer quality --context 32768",
+        "gemma-setup recommend --prefer quality --context 32k",
         "gemma-setup recommend --for coding --line-rate 5M",
         "gemma-setup recommend --machine machine.json --json",
     ),
 )
-@click.option(
-    "--for",
-    "task",
-    type=click.Choice(["chat", "coding", "vision", "long documents"]),
-    default="chat",
-    help="What the model is wanted for.",
-)
-@click.option("--headroom", type=SizeType(), metavar="SIZE", help="Memory to leave free.")
-@click.option(
-    "--line-rate", type=RateType(), metavar="RATE", help="Speed of the line, for download times."
-)
-def command(
-    shell: Shell,
-    storage: StorageOptions,
-    planning: PlanningOptions,
-    files: ModelOptions,
-    task: str,
-    headroom: int | None,
-    line_rate: int | None,
-) -> Outcome:
-    """Say which models fit this machine, ranked, why, and what was rejected, why."""
-    from setup_manager.app.verbs.recommend import Weighing, recommend_models
-    from setup_manager.cli.plans import machine_for, planned_runtime, planning_of
+def command(shell: Shell, **asked: Any) -> Outcome:
+    """Rank the models that fit this machine; show what was rejected, and why."""
+    from setup_manager.app import recommend
     from setup_manager.cli.render.recommend_text import recommend_text
-    from setup_manager.fit import Task
 
-    session = shell.open_session(storage)
-    result = recommend_models(
-        session,
-        planning_of(planning, files),
-        machine_for(session, planning),
-        planned_runtime(planning),
-        Weighing(Task(task), headroom, line_rate),
-    )
+    result = recommend.run(shell.session, recommend.Request(**asked))
     text = recommend_text(result, shell.terminal, verbose=shell.options.verbose)
     return Outcome(result.document(), text)

@@ -2,41 +2,33 @@
 
 from __future__ import annotations
 
-import click
+from typing import Any
 
-from setup_manager.cli.options import StorageOptions, WritingOptions, gemma_command, model_argument
+from setup_manager.cli.command import gemma_command
+from setup_manager.cli.options import WRITING, Option, model_argument
 from setup_manager.cli.outcome import Outcome
-from setup_manager.cli.questions import ask_to_go_on, declined
 from setup_manager.cli.shell import Shell
-from setup_manager.units import format_size
 
 
 @gemma_command(
     "remove",
-    WritingOptions,
-    StorageOptions,
+    model_argument(installed=True),
+    Option("--forget", is_flag=True, help="Continue without a runtime that does not answer."),
+    *WRITING,
+    "catalog",
     examples=("gemma-setup remove e4b --dry-run", "gemma-setup remove e4b"),
 )
-@model_argument(installed=True)
-@click.option("--forget", is_flag=True, help="Go on without a runtime that does not answer.")
-def command(
-    shell: Shell, writing: WritingOptions, storage: StorageOptions, model: str, *, forget: bool
-) -> Outcome:
-    """Take MODEL out again, everywhere; what this tool did not put there stays."""
-    from setup_manager.app.verbs.remove import plan_removal, remove
-    from setup_manager.cli.models import recorded_model
+def command(shell: Shell, **asked: Any) -> Outcome:
+    """Remove MODEL and its registrations; keep what this tool did not install."""
+    from setup_manager.app import remove
     from setup_manager.cli.render.install_text import NOTHING_DONE
-    from setup_manager.cli.render.remove_text import remove_plan_text
+    from setup_manager.cli.render.remove_text import remove_plan_text, removed_text
 
-    session = shell.open_session(storage)
-    plan = plan_removal(session, recorded_model(session, model))
-    if writing.dry_run:
+    session = shell.session
+    plan = remove.plan(session, remove.Request(**asked))
+    if shell.dry_run:
         return Outcome(plan.document(), f"{remove_plan_text(plan)}\n{NOTHING_DONE}")
     shell.note(remove_plan_text(plan))
-    if not writing.yes and not ask_to_go_on(shell):
-        raise declined()
-    freed = remove(session, plan, forget=forget)
-    return Outcome(
-        {**plan.document(), "freed_bytes": freed},
-        f"{plan.model.name} removed; {format_size(freed)} freed.",
-    )
+    shell.require_consent("Remove it?", default=False)
+    result = remove.run(session, plan)
+    return Outcome(result.document(), removed_text(result))

@@ -5,17 +5,12 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from setup_manager.cli.options import (
-    ModelOptions,
-    PlanningOptions,
-    StorageOptions,
-    gemma_command,
-    model_argument,
-)
+from setup_manager.cli.command import gemma_command
+from setup_manager.cli.options import RUN, HomePath, Option, model_argument
 from setup_manager.cli.outcome import Outcome
 from setup_manager.cli.shell import Shell
 from setup_manager.errors import SetupError
@@ -27,63 +22,44 @@ if TYPE_CHECKING:
 
 @gemma_command(
     "report",
-    StorageOptions,
-    PlanningOptions,
-    ModelOptions,
+    model_argument(required=False),
+    Option(
+        "--output",
+        metavar="FILE",
+        type=HomePath(dir_okay=False),
+        help="File to write (default: one in the state folder).",
+    ),
+    Option(
+        "--anonymous",
+        is_flag=True,
+        help="Omit programs, paths, devices, hosts and times, for sharing.",
+    ),
+    Option("--open", "show", is_flag=True, help="Open it in the browser."),
+    "prefer",
+    *RUN,
+    "machine",
+    "catalog",
     examples=(
         "gemma-setup report",
         "gemma-setup report e4b --open",
-        "gemma-setup report 12b --context 65536 --output 12b.html",
+        "gemma-setup report 12b --context 64k --output 12b.html",
         "gemma-setup report --anonymous --output to-share.html",
     ),
 )
-@model_argument(required=False)
-@click.option(
-    "--output",
-    metavar="FILE",
-    type=click.Path(dir_okay=False),
-    help="Where to write it (default: a folder of this program's own).",
-)
-@click.option(
-    "--anonymous",
-    is_flag=True,
-    help="Leave out programs, paths, devices, hosts and times, to share it.",
-)
-@click.option("--open", "show", is_flag=True, help="Show it in the browser.")
-def command(
-    shell: Shell,
-    storage: StorageOptions,
-    planning: PlanningOptions,
-    files: ModelOptions,
-    model: str | None,
-    *,
-    output: str | None,
-    anonymous: bool,
-    show: bool,
-) -> Outcome:
-    """Write what is known of a model on this machine as one HTML page.
+def command(shell: Shell, *, output: str | None, show: bool, **asked: Any) -> Outcome:
+    """Write everything known about MODEL on this machine as one HTML page.
 
-    The page needs no network: memory for every context, speed, the download with its mishaps, the
-    test, what was recommended and why, and how to start it. Without MODEL it is about the model
-    that was installed last, or else the one that suits this machine best.
+    The page works offline: memory for every context, speed, how the download and the smoke test
+    went, what was recommended and why, and how to start the model. Without MODEL, it is about the
+    model installed last, or else the one that suits this machine best.
     """
-    from setup_manager.cli.plans import machine_for, planning_of, wanted_of
     from setup_manager.fs import write_atomically
     from setup_manager.report import ReportRequest, gather, render, require_extra
 
     require_extra()
-    session = shell.open_session(storage)
-    request = ReportRequest(
-        model=model,
-        planning=planning_of(planning, files),
-        wanted=wanted_of(files),
-        machine=machine_for(session, planning) if planning.machine else None,
-        anonymous=anonymous,
-        private=session.private_words,
-        program=shell.program,
-        created_at=datetime.now(UTC).isoformat(timespec="seconds"),
-    )
-    content = gather(session, request)
+    session = shell.session
+    created_at = datetime.now(UTC).isoformat(timespec="seconds")
+    content = gather(session, ReportRequest(**asked, created_at=created_at))
     page = render(content)
     path = Path(output).absolute() if output else default_path(session, content.model)
     try:
@@ -98,11 +74,12 @@ def command(
             hint="Name a file in a folder of yours with --output.",
         ) from error
     if show and click.launch(path.as_uri()) != 0:
-        shell.note("No browser could be started here.")
+        shell.note("No browser could be started.")
     size_bytes = len(page.encode())
     return Outcome(
         {"path": str(path), "model": content.model, "bytes": size_bytes},
-        f"{path}  ({format_size(size_bytes)}; open it in a browser, no network needed)",
+        f"{path}  ({format_size(size_bytes)}; open it in a browser, it works offline)",
+        value=str(path),
     )
 
 

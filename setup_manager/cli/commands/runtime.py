@@ -6,73 +6,65 @@ from typing import TYPE_CHECKING
 
 import click
 
-from setup_manager.cli.options import (
-    DownloadingOptions,
-    StorageOptions,
-    WritingOptions,
-    gemma_command,
-)
+from setup_manager.cli.command import gemma_command
+from setup_manager.cli.options import WRITING, Option
 from setup_manager.cli.outcome import Outcome
-from setup_manager.cli.questions import ask_to_go_on, declined
 from setup_manager.cli.shell import Shell
-from setup_manager.errors import UsageError
 
 if TYPE_CHECKING:
-    from setup_manager.runtimes.llama_builds import InstalledBuild, LlamaBuilds
+    from setup_manager.session import Session
 
 
 @gemma_command(
     "runtime",
-    WritingOptions,
-    StorageOptions,
-    DownloadingOptions,
+    click.Argument(["action"], type=click.Choice(["install", "remove", "list"])),
+    click.Argument(["name"], type=click.Choice(["llama.cpp"]), required=False, default="llama.cpp"),
+    Option("--backend", help="cpu, vulkan, cuda or metal (default: what suits this machine)."),
+    Option("--build", help="Build to remove (default: the one in use)."),
+    *WRITING,
+    "connections",
+    "limit_rate",
+    "no_wait",
+    "gentle",
     examples=(
         "gemma-setup runtime install llama.cpp",
         "gemma-setup runtime remove llama.cpp",
         "gemma-setup runtime list",
     ),
 )
-@click.argument("action", type=click.Choice(["install", "remove", "list"]))
-@click.argument("name", type=click.Choice(["llama.cpp"]), required=False, default="llama.cpp")
-@click.option("--backend", help="cpu, vulkan, cuda or metal (default: what fits the machine).")
-@click.option("--build", "build_name", help="Which build to remove (default: the one in use).")
 def command(
-    shell: Shell,
-    writing: WritingOptions,
-    storage: StorageOptions,
-    downloading: DownloadingOptions,
-    action: str,
-    name: str,
-    backend: str | None,
-    build_name: str | None,
+    shell: Shell, action: str, name: str, backend: str | None, build: str | None
 ) -> Outcome:
-    """Install or remove the official release build of llama.cpp for this machine."""
+    """Install or remove the official build of llama.cpp for this machine."""
     del name  # the only one there is
-    session = shell.open_session(storage, downloading)
     if action == "list":
-        return _list(session.builds.installed())
+        return _list(shell.session)
     if action == "remove":
-        return _remove(shell, writing, session.builds, build_name)
-    from setup_manager.app.verbs.runtime import install_build, offered_build
+        return _remove(shell, build)
+    return _install(shell, backend)
+
+
+def _install(shell: Shell, backend: str | None) -> Outcome:
+    from setup_manager.app import runtime
     from setup_manager.cli.render.install_text import NOTHING_DONE
     from setup_manager.cli.render.runtime_text import build_text
 
-    build = offered_build(session, backend)
-    data = {"build": build.name, "bytes": build.size_bytes}
-    words = build_text(build)
-    if writing.dry_run:
-        return Outcome(data, f"{words}\n{NOTHING_DONE}")
+    session = shell.session
+    plan = runtime.plan(session, runtime.Request(backend=backend))
+    words = build_text(plan)
+    if shell.dry_run:
+        return Outcome(plan.document(), f"{words}\n{NOTHING_DONE}")
     shell.note(words)
-    if not writing.yes and not ask_to_go_on(shell):
-        raise declined()
-    installed, status = install_build(session, build)
-    data |= {"program": str(installed.program), "version": status.version}
-    return Outcome(data, f"llama.cpp {status.version} is installed:\n{installed.program}")
+    shell.require_consent("Install it?")
+    result = runtime.run(session, plan)
+    return Outcome(result.document(), f"llama.cpp {result.version} is installed:\n{result.program}")
 
 
-def _list(builds: tuple[InstalledBuild, ...]) -> Outcome:
+def _list(session: Session) -> Outcome:
+    from setup_manager.app import runtime
     from setup_manager.cli.render.runtime_text import builds_text
 
+    builds = runtime.installed_builds(session)
     data = {
         "builds": [
             {"name": build.name, "program": str(build.program), "current": build.current}
@@ -82,22 +74,16 @@ def _list(builds: tuple[InstalledBuild, ...]) -> Outcome:
     return Outcome(data, builds_text(builds))
 
 
-def _remove(
-    shell: Shell, writing: WritingOptions, builds: LlamaBuilds, name: str | None
-) -> Outcome:
-    installed = builds.installed()
-    chosen = next((b for b in installed if (b.current if name is None else b.name == name)), None)
-    if chosen is None:
-        raise UsageError(
-            "No such build of llama.cpp was installed by gemma-setup.",
-            code="not-installed",
-            context=[f"installed: {', '.join(b.name for b in installed) or 'none'}"],
-            hint="`gemma-setup runtime list` shows them.",
-        )
+def _remove(shell: Shell, build: str | None) -> Outcome:
+    from setup_manager.app import runtime
+
+    session = shell.session
+    chosen = runtime.plan_removal(session, runtime.RemovalRequest(build=build))
     data = {"build": chosen.name}
-    if writing.dry_run:
-        return Outcome(data, f"will delete: {chosen.program.parent}")
-    if not writing.yes and not ask_to_go_on(shell):
-        raise declined()
-    builds.remove(chosen.name)
+    words = f"will delete: {chosen.program.parent}"
+    if shell.dry_run:
+        return Outcome(data, words)
+    shell.note(words)
+    shell.require_consent("Remove it?", default=False)
+    runtime.remove_build(session, chosen)
     return Outcome(data, f"{chosen.name} removed.")

@@ -5,16 +5,16 @@ from __future__ import annotations
 from itertools import groupby
 from textwrap import wrap
 
-from setup_manager.app.verbs.check import CheckResult
+from setup_manager.app import check
 from setup_manager.cli.terminal import Terminal
 from setup_manager.machine import Check
 
 _NAME_WIDTH = 18
 
 
-def check_text(result: CheckResult, terminal: Terminal, *, verbose: bool) -> str:
+def check_text(result: check.Result, terminal: Terminal, *, verbose: bool) -> str:
     """Print the checks; those that say nothing only when verbose."""
-    shown = [check for check in result.checks if verbose or _says_something(check)]
+    shown = [entry for entry in result.checks if verbose or _says_something(entry)]
     lines = []
     for group, checks in groupby(shown, key=lambda check: check.group):
         lines.append(terminal.styled(group, "bold"))

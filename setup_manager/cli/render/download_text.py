@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from setup_manager.app.verbs.download import DownloadResult
+from setup_manager.app import download
 from setup_manager.download import DownloadPlan
 from setup_manager.units import format_duration, format_rate, format_size
 
@@ -20,7 +20,7 @@ def download_plan_text(planned: DownloadPlan) -> str:
     return "\n".join(lines)
 
 
-def download_text(result: DownloadResult) -> str:
+def download_text(result: download.Result) -> str:
     """Say what was downloaded, and where it is."""
     fetched, reused = result.fetched_bytes, result.reused_bytes
     if not fetched:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from setup_manager.cli.terminal import Terminal, visible_length
 from setup_manager.download import DownloadEvent, Kind
 from setup_manager.machine import Reading
+from setup_manager.runtimes import RuntimeEvent
 from setup_manager.session import StageEvent, StageStatus
-from setup_manager.smoke import SmokeEvent
 from setup_manager.units import format_duration, format_memory, format_rate, format_size
 
 _NARROW, _MEDIUM, _WIDE = 50, 70, 95
@@ -30,21 +30,29 @@ _SMOKE_WORDS = {
 def stage_line(terminal: Terminal, event: StageEvent) -> str:
     """Print a stage: its mark, name and detail, and its time where that fits on the line."""
     mark = terminal.mark(_STAGE_MARKS[event.status])
-    line = f"{mark} {event.stage:<10} {event.detail}".rstrip()
+    line = f"{mark} {event.stage:<10} {_stage_words(event)}".rstrip()
     seconds = f" ({format_duration(event.seconds)})" if event.seconds >= 1 else ""
     if visible_length(line) + len(seconds) > terminal.columns - 1:
         return line
     return line + terminal.styled(seconds, "dim") if seconds else line
 
 
+def _stage_words(event: StageEvent) -> str:
+    if event.status is StageStatus.RUNNING:
+        return ""  # what follows would be imported for nothing
+    from setup_manager.cli.render.stage_text import stage_text
+
+    return stage_text(event)
+
+
 def trouble_words(event: DownloadEvent) -> str:
     """Say what went wrong on the line, and that nothing is lost by it."""
     if event.event is Kind.RETRY:
-        return f"{event.message}; going on from {format_size(event.bytes)}"
+        return f"{event.message}; resuming at {format_size(event.bytes)}"
     return event.message
 
 
-def smoke_words(event: SmokeEvent) -> str:
+def smoke_words(event: RuntimeEvent) -> str:
     """Say what a smoke test is doing; how much of the model is loaded, where that is known."""
     words = [_SMOKE_WORDS.get(event.stage, event.stage)]
     if event.share is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from setup_manager.app.verbs.recover import Recovered, RecoverPlan
+from setup_manager.app import recover
 from setup_manager.cli.terminal import Terminal
 from setup_manager.recover import Finding
 from setup_manager.units import format_size
@@ -10,7 +10,7 @@ from setup_manager.units import format_size
 _MARKS = {"adopt": "ok", "finish": "run", "leave": "skip"}
 
 
-def recover_plan_text(plan: RecoverPlan, terminal: Terminal) -> str:
+def recover_plan_text(plan: recover.Plan, terminal: Terminal) -> str:
     """Say for each leftover whose it is and what can be done with it."""
     if not plan.findings:
         lines = ["No incomplete Gemma 4 downloads of other tools were found."]
@@ -28,7 +28,7 @@ def _finding_lines(finding: Finding, terminal: Terminal) -> list[str]:
     ]
 
 
-def recovered_text(done: tuple[Recovered, ...], terminal: Terminal) -> str:
+def recovered_text(done: tuple[recover.Recovered, ...], terminal: Terminal) -> str:
     """Say what each file needed until it was whole."""
     return "\n".join(
         f"{terminal.mark('ok')} {item.file.path}: verified, "

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 from setup_manager.units import format_size
 
 if TYPE_CHECKING:
-    from setup_manager.runtimes.llama_builds import InstalledBuild
-    from setup_manager.runtimes.releases import Build
+    from setup_manager.app import runtime
+    from setup_manager.runtimes import InstalledBuild
 
 
-def build_text(build: Build) -> str:
+def build_text(plan: runtime.Plan) -> str:
     """Name a build that can be downloaded."""
+    build = plan.build
     size = format_size(build.size_bytes)
     return f"llama.cpp {build.tag} for {build.backend}, {size} to download"
 

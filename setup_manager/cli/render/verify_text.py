@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
-from setup_manager.app.verbs.verify import VerifyRow
+from setup_manager.app import verify
 from setup_manager.cli.terminal import Terminal
+from setup_manager.library import InstalledModel
 from setup_manager.units import format_size
 
 
-def verify_text(rows: Iterable[VerifyRow], terminal: Terminal) -> str:
+def verify_text(result: verify.Result, terminal: Terminal) -> str:
     """Print a line a file."""
-    return "\n".join(_line(row, terminal) for row in rows)
+    return "\n".join(_line(row, terminal) for row in result.files)
 
 
-def _line(row: VerifyRow, terminal: Terminal) -> str:
-    size = format_size(row.file.artifact.size_bytes)
+def _line(row: verify.FileResult, terminal: Terminal) -> str:
+    size = row.file.artifact.size_bytes
+    mark, words = "ok", f"{format_size(size)}, verified"
     if row.repaired is not None:
-        fetched = format_size(row.repaired.fetched_bytes)
-        return f"{terminal.mark('ok')} {row.file.path}: {size}, repaired ({fetched} downloaded)"
-    if row.right:
-        return f"{terminal.mark('ok')} {row.file.path}: {size}, verified"
-    return f"{terminal.mark('fail')} {row.file.path}: {'damaged' if row.check.found else 'missing'}"
+        words = (
+            f"{format_size(size)}, repaired ({format_size(row.repaired.fetched_bytes)} downloaded)"
+        )
+    elif row.unfinished:
+        mark, words = "skip", partial_words(row.model, row.arrived_bytes, size)
+    elif not row.right:
+        mark, words = "fail", "damaged" if row.check.found else "missing"
+    return f"{terminal.mark(mark)} {row.file.path}: {words}"
+
+
+def partial_words(model: InstalledModel, arrived_bytes: int, size_bytes: int) -> str:
+    """Say how far an unfinished download is, and what continues it."""
+    percent = 100 * arrived_bytes // size_bytes
+    return f"partial, {percent} % here; `gemma-setup download {model.name}` continues"
