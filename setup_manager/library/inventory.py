@@ -49,14 +49,19 @@ class Registration:
     """A runtime that knows a model.
 
     Attributes:
-        runtime: ``"llama.cpp"``, ``"ollama"`` or ``"embedded"``.
+        runtime: Name of the runtime.
         name: What the runtime calls it.
-        details: What undoing it needs.
+        details: What undoing it needs; ``endpoint`` of a runtime that may have several servers.
     """
 
     runtime: str
     name: str
     details: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def identity(self) -> tuple[str, str, str]:
+        """What tells it from another: a name is taken once on each server."""
+        return self.runtime, str(self.details.get("endpoint", "")), self.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,14 +112,13 @@ class InstalledModel:
         return next((r for r in found if name in {None, r.name}), None)
 
     def with_registration(self, registration: Registration) -> InstalledModel:
-        """Record a registration in place of an earlier one of that name with that runtime."""
+        """Record a registration in place of an earlier one of the same identity."""
         others = self.without_registration(registration).registrations
         return replace(self, registrations=(*others, registration))
 
     def without_registration(self, registration: Registration) -> InstalledModel:
-        """Forget what a runtime called the model by one name."""
-        gone = (registration.runtime, registration.name)
-        kept = tuple(r for r in self.registrations if (r.runtime, r.name) != gone)
+        """Forget a registration."""
+        kept = tuple(r for r in self.registrations if r.identity != registration.identity)
         return replace(self, registrations=kept)
 
 

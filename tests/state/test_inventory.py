@@ -156,3 +156,15 @@ def test_a_file_that_a_killed_run_brought_is_still_ours(
     inventory.record_start(model(), paths)
     files(tmp_path)
     assert [file.ours for file in record(inventory, tmp_path).files] == [True, True]
+
+
+def test_one_name_on_two_servers_is_two_registrations(inventory: Inventory, tmp_path: Path) -> None:
+    entry = record(inventory, tmp_path)
+    here, there = (
+        Registration("ollama", "gemma", {"endpoint": f"http://{host}:11434"})
+        for host in ("127.0.0.1", "10.0.0.2")
+    )
+    both = entry.with_registration(here).with_registration(there)
+    assert both.registrations == (here, there)
+    assert both.with_registration(here).registrations == (there, here)
+    assert both.without_registration(here).registrations == (there,)
