@@ -24,6 +24,7 @@ from setup_manager.net.origin import HubAccess
 from setup_manager.rehearsal import faults as f
 from setup_manager.rehearsal.exchange import Fault
 from setup_manager.rehearsal.loopback import Access, LoopbackHub
+from tests.support.waiting import let_pass
 
 StartHub = Callable[..., LoopbackHub]
 REPO = "org/model"
@@ -260,7 +261,7 @@ class TestReachability:
 
     def test_a_name_server_that_is_silent_is_bounded(self, monkeypatch: pytest.MonkeyPatch) -> None:
         def silent(*_: object, **__: object) -> None:
-            time.sleep(3)
+            let_pass(3)
             raise socket.gaierror(socket.EAI_AGAIN, "too late")
 
         monkeypatch.setattr(socket, "getaddrinfo", silent)
