@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from setup_manager.app.transfer import arrived_bytes
 from setup_manager.errors import UsageError
 from setup_manager.library import InstalledModel
 from setup_manager.session import Companions, Session, Subject
+from setup_manager.units import format_size
 
 
 def find_installed(
@@ -24,12 +26,12 @@ def find_installed(
     except UsageError:
         if model is None:
             raise
-        return _complete(model), None
+        return _complete(session, model), None
     model = model or session.inventory.find(subject.name)
     if model is None:
         hint = f"Run `gemma-setup install {subject.name}` first."
         raise not_installed(session, subject.name, hint)
-    return _complete(model), subject
+    return _complete(session, model), subject
 
 
 def find_recorded(session: Session, text: str) -> InstalledModel:
@@ -65,13 +67,20 @@ def not_installed(session: Session, name: str, hint: str) -> UsageError:
     )
 
 
-def _complete(model: InstalledModel) -> InstalledModel:
+def _complete(session: Session, model: InstalledModel) -> InstalledModel:
     if model.complete:
         return model
-    gone = [str(file.path) for file in model.files if not file.present]
+    missing = next((file for file in model.files if not file.present), None)
+    arrived = arrived_bytes(session, missing) if missing else 0
+    if missing is None:
+        problem, facts = "has no files here", ["its weights were never downloaded"]
+    elif arrived or not model.installed_at:
+        problem, facts = "is not fully downloaded", [f"{format_size(arrived)} of it are here"]
+    else:
+        problem, facts = "has a missing or changed file", [str(missing.path)]
     raise UsageError(
-        f"A file of {model.name} is gone or was changed.",
+        f"{model.name} {problem}.",
         code="not-installed",
-        context=gone[:1] or ["its weights were never downloaded"],
-        hint=f"Run `gemma-setup download {model.name}`; it fetches only what is missing.",
+        context=facts,
+        hint=f"Run `gemma-setup download {model.name}`; it downloads only what is missing.",
     )

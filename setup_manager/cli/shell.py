@@ -15,7 +15,7 @@ import click
 from click.core import ParameterSource
 
 from setup_manager.cli.terminal import StatusLine, Terminal
-from setup_manager.errors import SetupError, UsageError
+from setup_manager.errors import InterruptedByUserError, SetupError, UsageError
 from setup_manager.library import Host, Paths, Place, this_host
 
 if TYPE_CHECKING:
@@ -208,7 +208,11 @@ class Shell:
         self.status.clear()
         choices = "[Y/n]" if default else "[y/N]"
         print(f"{question} {choices} ", end="", file=self.terminal.stderr, flush=True)
-        answer = sys.stdin.readline()
+        try:
+            answer = sys.stdin.readline()
+        except KeyboardInterrupt:
+            hint = "Nothing was downloaded. Run the same command again to be asked again."
+            raise InterruptedByUserError("Stopped (Ctrl-C).", hint=hint) from None
         if not answer:  # the end of the input is no consent
             return False
         word = answer.strip().lower()

@@ -18,6 +18,7 @@ _SCHEMA = 1
 MOST_RUNS = 12
 MOST_SAMPLES = 400
 MOST_INCIDENTS = 200
+_TELLING_SECONDS = 3.0  # what is shorter says more of the hub's answering than of the line
 
 T = TypeVar("T")
 
@@ -112,6 +113,11 @@ class DownloadRun:
     incidents: tuple[Incident, ...] = ()
     further_incidents: int = 0
 
+    @property
+    def moved_bytes(self) -> int:
+        """What came in this run."""
+        return self.samples[-1].bytes - self.samples[0].bytes
+
 
 @dataclass(frozen=True, slots=True)
 class MachineSample:
@@ -185,13 +191,14 @@ class History:
 
     def find(self, model: str) -> ModelHistory:
         """Read what is remembered of a model; a torn or foreign file counts as nothing."""
-        document = read_json(self._path(model))
-        try:
-            if document is None or document["schema"] != _SCHEMA or document["model"] != model:
-                return ModelHistory()
-            return _history(document)
-        except (KeyError, TypeError, ValueError, AttributeError):
-            return ModelHistory()
+        return _read(self._path(model), model)
+
+    def line_rate(self) -> float | None:
+        """Bytes per second of the newest download that took a while, None if there is none."""
+        runs = [run for path in self._folder.glob("*.json") for run in _read(path).downloads]
+        long = [run for run in runs if run.seconds >= _TELLING_SECONDS and run.moved_bytes > 0]
+        newest = max(long, key=lambda run: run.started_at, default=None)
+        return newest.moved_bytes / newest.seconds if newest else None
 
     def add_download(self, model: str, run: DownloadRun) -> None:
         """Remember a run; it goes on from those before it unless they had brought everything.
@@ -223,6 +230,19 @@ class History:
 
     def _path(self, model: str) -> Path:
         return self._folder / f"{hashlib.sha256(model.encode()).hexdigest()[:24]}.json"
+
+
+def _read(path: Path, model: str | None = None) -> ModelHistory:
+    """Read a file; None as the model for whichever it is about."""
+    document = read_json(path)
+    try:
+        if document is None or document["schema"] != _SCHEMA:
+            return ModelHistory()
+        if model is not None and document["model"] != model:
+            return ModelHistory()
+        return _history(document)
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return ModelHistory()
 
 
 def _history(document: Mapping[str, Any]) -> ModelHistory:

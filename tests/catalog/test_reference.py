@@ -41,7 +41,16 @@ def test_every_form_of_a_model_is_understood(text: str, reference: object) -> No
 
 @pytest.mark.parametrize(
     ("text", "meant"),
-    [("e5b", "e4b"), ("gemma4:e4b", "e4b"), ("gemma4:31b", "31b"), ("13b", "31b"), ("e2", "e2b")],
+    [
+        ("e5b", "e4b"),
+        ("gemma4:e4b", "e4b"),
+        ("gemma4:31b", "31b"),
+        ("13b", "12b"),
+        ("e2", "e2b"),
+        ("4b", "e4b"),
+        ("27b", "26b or 31b"),
+        ("30b", "31b or 26b"),
+    ],
 )
 def test_a_variant_that_does_not_exist_gets_a_suggestion(text: str, meant: str) -> None:
     with pytest.raises(UsageError) as caught:
@@ -66,3 +75,12 @@ def test_any_text_is_a_reference_or_a_usage_error(text: str) -> None:
         parse_model(text, VARIANTS)
     except UsageError as error:
         assert error.hint  # noqa: PT017 - either outcome is right, a hint is a must
+
+
+@pytest.mark.parametrize(
+    "text", ["google/gemma-4-E4B-it", "https://huggingface.co/google/gemma-4-e4b-it"]
+)
+def test_the_original_of_a_variant_leads_to_the_variant(text: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse_model(text, VARIANTS)
+    assert caught.value.hint == "Run `gemma-setup install e4b`."

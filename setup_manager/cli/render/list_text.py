@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 
 from setup_manager.catalog import Catalog, weight_files
+from setup_manager.cli.render.verify_text import partial_words
 from setup_manager.cli.terminal import Terminal
-from setup_manager.library import InstalledModel
+from setup_manager.library import InstalledFile, InstalledModel
 from setup_manager.units import format_size
 
 
@@ -30,21 +32,40 @@ def catalog_text(catalog: Catalog, terminal: Terminal) -> str:
     return "\n".join(lines)
 
 
-def installed_text(models: Iterable[InstalledModel], terminal: Terminal) -> str:
-    """List each model with its files, its registrations and its last smoke test."""
-    lines = [line for model in models for line in _model_lines(model, terminal)]
+def installed_text(
+    models: Iterable[InstalledModel], arrived: Mapping[Path, int], terminal: Terminal
+) -> str:
+    """List each model with its files, its registrations and its last smoke test.
+
+    Args:
+        models: What is recorded.
+        arrived: Bytes that are here of each file whose download has not ended.
+        terminal: Where.
+    """
+    lines = [line for model in models for line in _model_lines(model, arrived, terminal)]
     return "\n".join(lines) or "Nothing is installed yet. `gemma-setup install` starts."
 
 
-def _model_lines(model: InstalledModel, terminal: Terminal) -> Iterator[str]:
+def _model_lines(
+    model: InstalledModel, arrived: Mapping[Path, int], terminal: Terminal
+) -> Iterator[str]:
     size = format_size(sum(file.artifact.size_bytes for file in model.files))
     yield f"{terminal.styled(model.name, 'bold')}  {size}"
     for file in model.files:
-        mark = terminal.mark("ok" if file.present else "fail")
-        yield f"  {mark} {file.path}{'' if file.present else '  (missing or changed)'}"
+        mark, words = _file_state(model, file, arrived.get(file.path, 0))
+        yield f"  {terminal.mark(mark)} {file.path}{words}"
     for entry in model.registrations:
         yield f"  {terminal.mark('ok')} registered with {entry.runtime} as {entry.name}"
-    yield f"  {_smoke_line(model, terminal)}"
+    if model.complete:
+        yield f"  {_smoke_line(model, terminal)}"
+
+
+def _file_state(model: InstalledModel, file: InstalledFile, arrived_bytes: int) -> tuple[str, str]:
+    if file.present:
+        return "ok", ""
+    if arrived_bytes or not model.installed_at:
+        return "skip", f"  ({partial_words(model, arrived_bytes, file.artifact.size_bytes)})"
+    return "fail", "  (missing or changed)"
 
 
 def _smoke_line(model: InstalledModel, terminal: Terminal) -> str:
