@@ -22,7 +22,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from stat import S_ISREG
 
-from setup_manager.catalog import COMMIT, Artifact, check_names
+from setup_manager.catalog import Artifact
 from setup_manager.download import FilePlaces
 from setup_manager.errors import InsufficientDiskError, SetupError
 
@@ -51,7 +51,7 @@ class HubCacheLayout:
         Raises:
             VerificationFailedError: If a name is not safe.
         """
-        check_names(artifact)
+        artifact.check()
         repository = self._repository(artifact.repository)
         blob = repository / "blobs" / artifact.sha256
         visible = repository / "snapshots" / artifact.commit / artifact.path
@@ -162,7 +162,7 @@ class PlainFolderLayout:
         Raises:
             VerificationFailedError: If a name is not safe.
         """
-        check_names(artifact)
+        artifact.check()
         folder = self._repository(artifact.repository)
         partial = folder / (artifact.sha256 + _PARTIAL)
         content = folder / artifact.path
@@ -276,7 +276,7 @@ def _reference(repository: Path) -> str | None:
         text = (repository / "refs" / "main").read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError):
         return None
-    return text if COMMIT.fullmatch(text) else None
+    return text if Artifact.is_commit(text) else None
 
 
 def _write_reference(repository: Path, commit: str, stage: Path) -> None:
