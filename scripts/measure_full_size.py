@@ -26,9 +26,10 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from scripts.full_size_gguf import architecture_of, write_full_size
-from setup_manager.fit.memory import memory_use
+from setup_manager.fit.load import Load
+from setup_manager.fit.memory import memory_of
 from setup_manager.fit.settings import Settings
-from setup_manager.fit.speed import predict_speed
+from setup_manager.fit.speed import speed_of
 from setup_manager.fit.weights import estimated_weights
 from setup_manager.machine.facts import Machine
 from setup_manager.machine.probe.machine import read_machine
@@ -151,14 +152,14 @@ def measure(
     try:
         size = write_full_size(model, architecture, QUANTIZATIONS[variant])
         weights = estimated_weights(architecture, QUANTIZATIONS[variant], size)
-        use = memory_use(architecture, weights, settings, machine)
+        use = memory_of(Load(architecture, weights, settings, machine))
         if use.needed_bytes + 1024 * MIB > machine.memory.available_bytes:
             print(f"{variant}: skipped, needs {use.needed_bytes / MIB:.0f} MiB", file=sys.stderr)
             return None
         watch, timings, load_seconds = run(binary, model, settings)
     finally:
         model.unlink(missing_ok=True)
-    rate = predict_speed(architecture, weights, settings, machine, depth=_PROMPT_TOKENS)
+    rate = speed_of(Load(architecture, weights, settings, machine), depth=_PROMPT_TOKENS)
     return Outcome(
         variant=variant,
         quantization=QUANTIZATIONS[variant],

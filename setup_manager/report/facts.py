@@ -11,10 +11,10 @@ from typing import Any
 
 from setup_manager import __version__
 from setup_manager.app import recommend, serve
-from setup_manager.catalog import VariantReference, parse_model
+from setup_manager.catalog import HubReference
 from setup_manager.codec import to_plain
 from setup_manager.errors import InsufficientMemoryError, SetupError
-from setup_manager.fit import Explanation, Recommendation, recommendation_document
+from setup_manager.fit import Explanation, Recommendation
 from setup_manager.library import InstalledModel
 from setup_manager.machine import Machine
 from setup_manager.privacy import mask_document
@@ -87,7 +87,7 @@ class _Gathering:
             model="",
             title="Gemma 4",
             machine=mask_document(to_plain(self._machine)),
-            recommendation=recommendation_document(recommended) if recommended else None,
+            recommendation=recommend.recommendation_document(recommended) if recommended else None,
             nothing_fits=why_not,
         )
         return self._with_model(content, text) if text else content
@@ -109,9 +109,9 @@ class _Gathering:
 
     def _with_model(self, content: Content, text: str) -> Content:
         subject = Subject(self._session, text, self._request)
-        reference = parse_model(text, self._session.catalog.variants)
+        reference = self._session.catalog.parse(text)
         # Only the hub knows the full name of another repository's model; it need not be asked.
-        name = subject.name if isinstance(reference, VariantReference) else text
+        name = text if isinstance(reference, HubReference) else subject.name
         installed = self._session.inventory.find(name) if self._request.machine is None else None
         content = replace(content, model=name, title=name)
         try:

@@ -55,8 +55,8 @@ class StartOptions:
         return cls(
             context=settings.context if settings.unified_kv else settings.context * settings.slots,
             slots=settings.slots,
-            key_type=settings.key_type.value,
-            value_type=settings.value_type.value,
+            key_type=settings.kv_type.keys,
+            value_type=settings.kv_type.values,
             gpu_layers=settings.gpu_layers,
             ubatch=settings.ubatch,
             cache_ram_mib=settings.prompt_cache_bytes // MIB,

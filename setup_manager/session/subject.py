@@ -11,26 +11,21 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from setup_manager.catalog import (
-    Catalog,
+    Architecture,
     CatalogFile,
-    FileReference,
+    HubReference,
     Model,
-    RepositoryReference,
     Selection,
     Variant,
-    VariantReference,
-    label_of,
-    parse_model,
-    select_files,
 )
 from setup_manager.errors import UsageError
 from setup_manager.fit import (
-    WeightsFacts,
-    architecture_from_header,
-    weights_from_headers,
-    weights_of,
+    Load,
+    Settings,
+    Weights,
 )
 from setup_manager.gguf import Header
+from setup_manager.machine import Machine
 from setup_manager.session.headers import local_headers, remote_headers
 from setup_manager.session.session import Session
 
@@ -72,7 +67,7 @@ class Subject:
         self._session = session
         self._wanted = wanted or Companions()
         self._latest = latest
-        self._reference = parse_model(text, session.catalog.variants)
+        self._reference = session.catalog.parse(text)
         self._selection = self._select()
 
     @cached_property
@@ -87,7 +82,7 @@ class Subject:
         return self._selection.variant if self._selection else self._variant_of_header()
 
     @cached_property
-    def weights(self) -> WeightsFacts:
+    def weights(self) -> Weights:
         """What its weights are made of: by its own header where that is known.
 
         Raises:
@@ -103,16 +98,27 @@ class Subject:
                 raise unknown_architecture(self.name)
             return weights
         size = sum(artifact.size_bytes for artifact in self.model.weights)
-        exact = weights_from_headers(self.variant.architecture, headers, size)
+        exact = Weights.of_headers(self.variant.architecture, self.quantization, headers, size)
         projector, drafter = self._companion_bytes(weights)
         return replace(exact, projector_file_bytes=projector, drafter_file_bytes=drafter)
 
-    def _catalogued_weights(self) -> WeightsFacts | None:
+    def load(self, settings: Settings, machine: Machine) -> Load:
+        """Put it on a machine, started with settings.
+
+        Raises:
+            UsageError: If it is of another architecture, or the settings go beyond it.
+            SetupError: If the hub has to be asked and cannot be.
+        """
+        if self.variant is None:
+            raise unknown_architecture(self.name)
+        return Load(self.variant.architecture, self.weights, settings, machine)
+
+    def _catalogued_weights(self) -> Weights | None:
         if self._selection is None:
             return None
-        return weights_of(self._session.catalog, self._selection.weights, self._selection.variant)
+        return Weights.of_file(self._session.catalog, self._selection.weights)
 
-    def _companion_bytes(self, catalogued: WeightsFacts | None) -> tuple[int, int]:
+    def _companion_bytes(self, catalogued: Weights | None) -> tuple[int, int]:
         """Lengths of projector and drafter: of the variant's, else of the files themselves."""
         if catalogued is not None:
             return catalogued.projector_file_bytes, catalogued.drafter_file_bytes
@@ -145,7 +151,7 @@ class Subject:
             name=header.text("general.name") or self.name,
             parameters=header.text("general.size_label") or "",
             modalities=("text",),
-            architecture=architecture_from_header(header),
+            architecture=Architecture.of_header(header),
             default_quantization=self.model.quantization,
             licence=header.text("general.license") or "",
             quality=len(self._session.catalog.variants) + 1,
@@ -205,19 +211,17 @@ class Subject:
 
     @property
     def _from_catalog(self) -> bool:
-        return isinstance(self._reference, VariantReference)
+        return not isinstance(self._reference, HubReference)
 
     def _select(self) -> Selection | None:
         catalog = self._session.catalog
-        if isinstance(self._reference, VariantReference):
-            return select_files(
-                catalog,
-                self._reference,
-                with_projector=self._wanted.with_projector,
-                with_drafter=self._wanted.with_drafter,
-            )
-        file = _catalog_file(catalog, self._reference)
-        return Selection(catalog.variants[file.variant], file) if file else None
+        if isinstance(self._reference, HubReference):
+            return catalog.recognise(self._reference)
+        return catalog.select(
+            self._reference,
+            with_projector=self._wanted.with_projector,
+            with_drafter=self._wanted.with_drafter,
+        )
 
     def _live_selection(self, selection: Selection) -> Model:
         """Ask the hub for the newest upload of the files that the catalogue names."""
@@ -239,15 +243,15 @@ class Subject:
         )
 
     def _newest(self, file: CatalogFile) -> Model:
-        return self._resolve(FileReference(file.repository, file.path, "main"), Companions())
+        return self._resolve(HubReference(file.repository, path=file.path), Companions())
 
     def _live_repository(self) -> Model:
-        if isinstance(self._reference, VariantReference):
+        if not isinstance(self._reference, HubReference):
             raise TypeError("a variant is resolved by the catalogue")
         model = self._resolve(self._reference, self._wanted)
         return replace(model, variant=self._selection.variant.key) if self._selection else model
 
-    def _resolve(self, reference: RepositoryReference | FileReference, wanted: Companions) -> Model:
+    def _resolve(self, reference: HubReference, wanted: Companions) -> Model:
         return self._session.metadata.model(
             reference, with_projector=wanted.with_projector, with_drafter=wanted.with_drafter
         )
@@ -262,26 +266,3 @@ def unknown_architecture(name: str) -> UsageError:
         hint="`gemma-setup download` fetches it all the same; `gemma-setup list` shows the "
         "models that can be planned for.",
     )
-
-
-def _catalog_file(
-    catalog: Catalog, reference: RepositoryReference | FileReference
-) -> CatalogFile | None:
-    """Find what the catalogue knows of a repository's file, for its variant and size."""
-    for file in catalog.files:
-        if file.repository.lower() != reference.repository.lower() or file.superseded:
-            continue
-        if isinstance(reference, FileReference):
-            if file.path == reference.path:
-                return file
-        elif _labels_match(file, reference.quantization):
-            return file
-    return None
-
-
-def _labels_match(file: CatalogFile, quantization: str | None) -> bool:
-    if quantization is None:
-        return file.pinned
-    label = label_of(file.repository, file.path) or file.quantization
-    names = {label.upper(), label.upper().removeprefix("QAT-"), file.quantization.upper()}
-    return quantization.upper() in names

@@ -16,8 +16,7 @@ def test_what_was_computed_is_how_the_model_is_started() -> None:
     settings = Settings(
         context=8192,
         slots=3,
-        key_type=KvType.Q8_0,
-        value_type=KvType.Q4_0,
+        kv_type=KvType("q8_0", "q4_0"),
         ubatch=256,
         gpu_layers=12,
         prompt_cache_bytes=100 * MIB,

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from setup_manager.app.planning import settings_for
+from setup_manager.app.reasons import shorter_context
 from setup_manager.app.requests import OnMachine, Run
 from setup_manager.app.transfer import plan_transfer
 from setup_manager.app.verbs.runtime import (
@@ -19,7 +20,7 @@ from setup_manager.app.verbs.runtime import (
 from setup_manager.codec import to_plain
 from setup_manager.download import DownloadPlan
 from setup_manager.errors import InsufficientDiskError, SetupError
-from setup_manager.fit import MemoryUse, Settings, Verdict, compare, default_headroom, memory_use
+from setup_manager.fit import Fit, Settings, fit_of
 from setup_manager.machine import (
     Check,
     Live,
@@ -233,31 +234,29 @@ def _runtime_check(statuses: Sequence[RuntimeStatus], wanted: str, subject: Subj
 
 def _memory_check(subject: Subject, settings: Settings, machine: Machine) -> Check:
     """Judge whether a model fits into the memory that is free now."""
-    variant = subject.variant
-    if variant is None:
+    if subject.variant is None:
         detail = "the catalogue does not know this repository: its memory cannot be worked out"
         return Check("model memory", Status.SKIP, detail, group="model")
-    use = memory_use(variant.architecture, subject.weights, settings, machine)
-    fit = compare(use, machine, default_headroom(machine))
-    detail = f"{_needs(use)} at {settings.context:,} tokens of context"
-    if fit.verdict is Verdict.NO:
+    fit = fit_of(subject.load(settings, machine))
+    detail = f"{_needs(fit)} at {settings.context:,} tokens of context"
+    if fit.verdict == "no":
         return Check(
             "model memory",
             Status.FAIL,
             f"{detail}; {format_memory(fit.shortfall_bytes)} are missing",
-            "Close programs, take a shorter --context, or see `gemma-setup recommend`.",
+            f"Close programs, {shorter_context(fit)}or see `gemma-setup recommend`.",
             "model",
         )
-    if fit.verdict is Verdict.TIGHT:
+    if fit.verdict == "tight":
         hint = "It runs, but close other programs first."
         return Check("model memory", Status.WARN, f"{detail}: tight", hint, "model")
     return Check("model memory", Status.OK, detail, group="model")
 
 
-def _needs(use: MemoryUse) -> str:
-    main = f"needs {format_memory(use.needed_bytes)} of main memory"
-    if use.vram_bytes:
-        return f"{main} and {format_memory(use.vram_bytes)} of the GPU's"
+def _needs(fit: Fit) -> str:
+    main = f"needs {format_memory(fit.memory.needed_bytes)} of main memory"
+    if vram := fit.memory.by_place.vram_bytes:
+        return f"{main} and {format_memory(vram)} of the GPU's"
     return main
 
 

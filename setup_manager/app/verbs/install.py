@@ -12,8 +12,10 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from setup_manager.app.documents import plain
 from setup_manager.app.planning import Launch, settings_for
-from setup_manager.app.record import recorded
+from setup_manager.app.reasons import shorter_context
+from setup_manager.app.record import expected_rate, recorded
 from setup_manager.app.requests import Files, RankedRun
 from setup_manager.app.stages import StageResult, Stages, with_skipped
 from setup_manager.app.transfer import plan_transfer
@@ -26,20 +28,7 @@ from setup_manager.errors import (
     RuntimeMissingError,
     SetupError,
 )
-from setup_manager.fit import (
-    MemoryUse,
-    Settings,
-    Speed,
-    Verdict,
-    available_bytes,
-    compare,
-    default_headroom,
-    memory_document,
-    memory_use,
-    predict_speed,
-    settings_document,
-    speed_document,
-)
+from setup_manager.fit import Fit, Settings, fit_of
 from setup_manager.library import InstalledModel
 from setup_manager.runtimes import RegisterOptions
 from setup_manager.session import Session, Subject
@@ -68,9 +57,8 @@ class Plan:
         runtime: What will run it.
         settings: How it will be started.
         download: What is fetched and written.
-        memory: What it will take, None where that cannot be worked out.
-        speed: How fast it will be, None likewise.
-        verdict: Whether it fits, None likewise.
+        fit: What it will take and how fast it will be, None where that cannot be worked out.
+        line_rate: Bytes per second to expect, None where nothing was downloaded before.
         stages: What was done to make the plan.
     """
 
@@ -79,9 +67,8 @@ class Plan:
     runtime: ChosenRuntime
     settings: Settings
     download: download.Plan
-    memory: MemoryUse | None = None
-    speed: Speed | None = None
-    verdict: Verdict | None = None
+    fit: Fit | None = None
+    line_rate: float | None = None
     stages: tuple[StageResult, ...] = ()
 
     def document(self) -> dict[str, Any]:
@@ -90,11 +77,18 @@ class Plan:
             **self.download.document(),
             "pinned": self.subject.pinned,
             "runtime": self.runtime.document(),
-            "settings": settings_document(self.settings),
-            "memory": memory_document(self.memory) if self.memory else None,
-            "speed": speed_document(self.speed) if self.speed else None,
-            "verdict": self.verdict.value if self.verdict else None,
+            "settings": plain(self.settings),
+            "memory": plain(self.fit.memory) if self.fit else None,
+            "speed": plain(self.fit.speed) if self.fit else None,
+            "verdict": self.fit.verdict if self.fit else None,
+            "download_seconds": self.download_seconds,
         }
+
+    @property
+    def download_seconds(self) -> float | None:
+        """How long the download will take, None where no rate is known."""
+        fetch = self.download.files.fetch_bytes
+        return round(fetch / self.line_rate, 1) if self.line_rate else None
 
     @property
     def progress(self) -> Progress:
@@ -296,15 +290,14 @@ def _make_plan(session: Session, request: Request, subject: Subject, chosen: Cho
         files = plan_transfer(
             session, model, copied_bytes=copies.peak_bytes, copied_to=copies.store
         )
-    made = Plan(request, subject, chosen, settings, download.Plan(model, files))
+    line_rate = expected_rate(session)
+    made = Plan(
+        request, subject, chosen, settings, download.Plan(model, files), line_rate=line_rate
+    )
     if subject.variant is None:
         return made
-    architecture, weights = subject.variant.architecture, subject.weights
-    use = memory_use(architecture, weights, settings, machine)
-    measured = session.measurements.all()
-    rate = predict_speed(architecture, weights, settings, machine, measurements=measured)
-    verdict = compare(use, machine, default_headroom(machine)).verdict
-    return replace(made, memory=use, speed=rate, verdict=verdict)
+    load = subject.load(settings, machine)
+    return replace(made, fit=fit_of(load, measurements=session.measurements.all()))
 
 
 def _pulled(session: Session, options: RegisterOptions, chosen: ChosenRuntime) -> bool:
@@ -358,12 +351,10 @@ def _refuse_unready(checked: check.Result) -> None:
 
 
 def _refuse_unfit(session: Session, plan: Plan) -> None:
-    if plan.memory is None or plan.verdict is not Verdict.NO:
+    fit, machine = plan.fit, session.machine
+    if fit is None or fit.verdict != "no":
         return
-    machine = session.machine
-    free = available_bytes(plan.memory, machine)
-    shortfall = compare(plan.memory, machine, default_headroom(machine)).shortfall_bytes
-    needed = format_memory(plan.memory.needed_bytes)
+    needed, free = format_memory(fit.memory.needed_bytes), format_memory(fit.available_bytes)
     users = [
         f"{user.name} holds {format_memory(user.resident_bytes)}"
         for user in machine.memory.users[:3]
@@ -372,16 +363,16 @@ def _refuse_unfit(session: Session, plan: Plan) -> None:
         f"{plan.subject.name} does not fit into the memory that is free now.",
         context=[
             f"needs {needed} at {plan.settings.context:,} tokens of context",
-            f"available {format_memory(free)}: {format_memory(shortfall)} are missing",
+            f"available {free}: {format_memory(fit.shortfall_bytes)} are missing",
             *users,
         ],
-        hint="Close programs, give a shorter --context, or see `gemma-setup recommend`.",
+        hint=f"Close programs, {shorter_context(fit)}or see `gemma-setup recommend`.",
     )
 
 
 def _interrupted(stages: Stages) -> InterruptedByUserError:
     where = stages.ended[-1].name if stages.ended else "the beginning"
     return InterruptedByUserError(
-        f"Stopped on request during {where}.",
-        hint="Run the same command again to go on: nothing that arrived is lost.",
+        f"Stopped (Ctrl-C) during {where}.",
+        hint="Run the same command again to continue: nothing that was downloaded is lost.",
     )

@@ -11,7 +11,7 @@ from setup_manager.app.record import observed, recorded
 from setup_manager.app.requests import Run
 from setup_manager.catalog import Role
 from setup_manager.errors import UsageError
-from setup_manager.fit import Measurement, Settings, memory_use, predict_speed
+from setup_manager.fit import Fit, Measurement, Settings, fit_of
 from setup_manager.library import InstalledModel
 from setup_manager.machine import Live
 from setup_manager.runtimes import REGISTRY, StartOptions
@@ -93,15 +93,14 @@ def run(session: Session, plan: Plan) -> SmokeReport:
 def carry_out(session: Session, plan: Plan) -> SmokeReport:
     """Do what `run` does, without a record for the report."""
     launch, model = plan.launch, plan.launch.model
-    tried = replace(
-        launch.settings, context=min(launch.settings.context, SMOKE_CONTEXT), slots=1, drafter=False
-    )
     options = StartOptions.of(replace(launch.settings, drafter=plan.with_drafter))
+    context = min(options.context, SMOKE_CONTEXT)
+    tried = replace(launch.settings, context=context, slots=1, drafter=False)
     request = SmokeRequest(
         model=model,
         status=launch.runtime.status,
         options=options,
-        predicted=_predict(session, launch.subject, tried, session.measurements.all()),
+        predicted=_prediction(session, launch.subject, tried),
         image=plan.image,
         has_gpu=bool(session.machine.gpus),
         long_minutes=plan.long_minutes,
@@ -111,10 +110,13 @@ def carry_out(session: Session, plan: Plan) -> SmokeReport:
     _keep(session, model, report)
     # What is kept beside the measurement is the prediction that knew no measurement, so that
     # corrections do not pile up.
-    plain = _predict(session, launch.subject, tried, ())
+    plain = _fit(session, launch.subject, tried, ())
     measured = report.completion.tokens_per_second
     if report.passed and plain is not None and measured > 0:
-        session.measurements.add(Measurement(model.name, tried, plain.tokens_per_second, measured))
+        before = plain.speed
+        session.measurements.add(
+            Measurement(model.name, tried, before.tokens_per_second, measured, before.limited_by)
+        )
     return report
 
 
@@ -143,19 +145,23 @@ def _require_comparison(launch: Launch) -> None:
         )
 
 
-def _predict(
+def _prediction(session: Session, subject: Subject | None, settings: Settings) -> Prediction | None:
+    fit = _fit(session, subject, settings, session.measurements.all())
+    if fit is None:
+        return None
+    speed = fit.speed
+    return Prediction(fit.memory.total_bytes, speed.tokens_per_second, speed.low, speed.high)
+
+
+def _fit(
     session: Session,
     subject: Subject | None,
     settings: Settings,
     measurements: Sequence[Measurement],
-) -> Prediction | None:
+) -> Fit | None:
     if subject is None or subject.variant is None:
         return None
-    machine = session.machine
-    architecture, weights = subject.variant.architecture, subject.weights
-    use = memory_use(architecture, weights, settings, machine)
-    rate = predict_speed(architecture, weights, settings, machine, measurements=measurements)
-    return Prediction(use.total_bytes, rate.tokens_per_second, rate.low, rate.high)
+    return fit_of(subject.load(settings, session.machine), measurements=measurements)
 
 
 def _watch(session: Session) -> Watch:
@@ -167,5 +173,5 @@ def _watch(session: Session) -> Watch:
 def _keep(session: Session, model: InstalledModel, report: SmokeReport) -> None:
     """Record the result with the model."""
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    current = session.inventory.find(model.name) or model
-    session.inventory.save(replace(current, last_smoke={"time": now, **report.document()}))
+    result = {"time": now, **report.document()}
+    session.inventory.update(model, lambda known: replace(known, last_smoke=result))

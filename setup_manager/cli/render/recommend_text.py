@@ -36,8 +36,17 @@ def recommend_text(result: recommend.Result, terminal: Terminal, *, verbose: boo
     hidden = len(found.choices) + len(found.rejected) - len(shown) - len(rejected)
     if hidden > 0:
         lines.append(terminal.styled(f"{hidden} more: add -v", "dim"))
-    lines += ["", f"gemma-setup install {found.choices[0].model}"]
+    lines += ["", *faster_lines(result), f"gemma-setup install {found.choices[0].model}"]
     return "\n".join(lines)
+
+
+def faster_lines(result: recommend.Result) -> list[str]:
+    """Name the choice that is smaller and faster than the first one, if there is one."""
+    small = result.recommendation.faster
+    if small is None:
+        return []
+    size, speed = format_size(small.size_bytes), speed_text(small)
+    return [f"Smaller and faster: {small.model}, {size}, {speed}"]
 
 
 def _choice_lines(
@@ -46,12 +55,12 @@ def _choice_lines(
     mark = terminal.mark(_VERDICT_MARKS[choice.verdict])
     size = format_size(choice.size_bytes) + ("" if choice.memory.confirmed else " (computed)")
     title = terminal.styled(choice.model, "bold")
+    reasons = "; ".join(recommend.choice_reasons(choice))
     if brief:
-        return [f"{mark} {title}  {size}", *_wrapped("; ".join(choice.reasons), terminal.width)]
+        return [f"{mark} {title}  {size}", *_wrapped(reasons, terminal.width)]
     head = f"{rank} {mark} {title}  {size}, {choice.settings.context:,} tokens of context"
-    facts = f"{speed_text(choice.speed)}, limited by {choice.speed.limited_by}"
+    facts = f"{speed_text(choice)}, limited by {choice.speed.limited_by}"
     facts += f"; {choice.speed.basis}"
-    reasons = "; ".join(choice.reasons)
     return [head, *_wrapped(facts, terminal.width), *_wrapped(reasons, terminal.width)]
 
 
