@@ -124,13 +124,6 @@ def recorded(session: Session, model: str) -> Iterator[None]:
         recorder.save(session.history, model)
 
 
-def expected_rate(session: Session) -> float | None:
-    """Bytes per second to expect of the line: as last time, within the limit that is set."""
-    limit = session.downloading.rate_bytes_per_second
-    remembered = session.history.line_rate()
-    return min(remembered, limit) if remembered and limit else remembered or limit
-
-
 class _DownloadRecord:
     """One run of a download, over all of its files."""
 
