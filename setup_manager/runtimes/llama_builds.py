@@ -28,7 +28,7 @@ from setup_manager.download import (
 from setup_manager.errors import DownloadFailedError, RuntimeMissingError
 from setup_manager.fs import FileLock
 from setup_manager.machine import Machine
-from setup_manager.net import NetworkOptions, Origin, RequestError, Stream
+from setup_manager.net import NetworkOptions, Origin, RequestError, Stream, Transport
 from setup_manager.runtimes.releases import (
     PROGRAM,
     RELEASES_URL,
@@ -76,15 +76,8 @@ class AssetLayout:
     def places(self, artifact: Artifact) -> FilePlaces:
         """Name the paths of an archive; touches no disk."""
         partial = self.root / f"{artifact.sha256}.gemma-setup.partial"
-        content = self.root / artifact.name
-        return FilePlaces(
-            partial=partial,
-            journal=partial.with_name(f"{partial.name}.journal"),
-            lock=partial.with_name(f"{partial.name}.lock"),
-            content=content,
-            visible=content,
-            root=self.root,
-        )
+        lock = self.lock_of(partial)
+        return FilePlaces.of(partial, self.root / artifact.name, root=self.root, lock=lock)
 
     def publish(self, artifact: Artifact) -> Path:
         """Return the path: an archive is its own name."""
@@ -264,7 +257,7 @@ class LlamaBuilds:
 
 def _releases(network: NetworkOptions, url: str) -> tuple[Release, ...]:
     try:
-        with network.connect() as transport:
+        with Transport(network) as transport:
             stream = transport.request("GET", url, {"Accept": "application/vnd.github+json"})
             text = _text_of(stream)
     except RequestError as error:
