@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from functools import cache
+from graphlib import CycleError, TopologicalSorter
 from importlib import import_module
 from pathlib import Path
 
@@ -16,6 +17,10 @@ from tests.architecture.test_imports import LAYERS
 
 PACKAGE = "setup_manager"
 ROOT = Path(setup_manager.__file__).parent
+MOST_NAMES = 12
+# Doors that are still too wide may not get wider, and the circles of these rooms are known.
+STILL_WIDE = {"catalog": 26, "library": 20, "machine": 15}
+STILL_CIRCULAR = {"net"}
 ORDER = [name for row in LAYERS for name in row]
 
 
@@ -72,9 +77,9 @@ def allowed_by_door(room: str) -> set[str]:
 
 
 @pytest.mark.parametrize("room", ROOMS)
-def test_every_name_on_a_door_is_there(room: str) -> None:
+def test_a_door_is_at_most_a_dozen_names_wide_and_each_is_there(room: str) -> None:
     door = import_module(f"{PACKAGE}.{room}")
-    assert door.__all__
+    assert 1 <= len(door.__all__) <= STILL_WIDE.get(room, MOST_NAMES)
     assert len(set(door.__all__)) == len(door.__all__)
     for name in door.__all__:
         assert getattr(door, name) is not None
@@ -120,3 +125,12 @@ def test_nobody_imports_past_a_door(room: str) -> None:
 def test_nobody_inside_uses_the_rooms_own_door(room: str) -> None:
     door = f"{PACKAGE}.{room}"
     assert [name for name in inside(room) if door in imports_of(name)] == []
+
+
+@pytest.mark.parametrize("room", sorted({*ROOMS} - STILL_CIRCULAR))
+def test_no_circle_inside_a_room(room: str) -> None:
+    modules = inside(room)
+    try:
+        TopologicalSorter({name: imports_of(name) & modules for name in modules}).prepare()
+    except CycleError as error:
+        pytest.fail(f"a circle: {' → '.join(error.args[1])}")
