@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from setup_manager.app.transfer import arrived_bytes
 from setup_manager.errors import UsageError
 from setup_manager.library import InstalledModel
 from setup_manager.session import Companions, Session, Subject
@@ -26,12 +25,12 @@ def find_installed(
     except UsageError:
         if model is None:
             raise
-        return _complete(session, model), None
+        return _complete(model), None
     model = model or session.inventory.find(subject.name)
     if model is None:
         hint = f"Run `gemma-setup install {subject.name}` first."
         raise not_installed(session, subject.name, hint)
-    return _complete(session, model), subject
+    return _complete(model), subject
 
 
 def find_recorded(session: Session, text: str) -> InstalledModel:
@@ -67,15 +66,15 @@ def not_installed(session: Session, name: str, hint: str) -> UsageError:
     )
 
 
-def _complete(session: Session, model: InstalledModel) -> InstalledModel:
+def _complete(model: InstalledModel) -> InstalledModel:
     if model.complete:
         return model
     missing = next((file for file in model.files if not file.present), None)
-    arrived = arrived_bytes(session, missing) if missing else 0
     if missing is None:
         problem, facts = "has no files here", ["its weights were never downloaded"]
-    elif arrived or not model.installed_at:
-        problem, facts = "is not fully downloaded", [f"{format_size(arrived)} of it are here"]
+    elif missing in model.unfinished:
+        arrived = format_size(missing.arrived_bytes)
+        problem, facts = "is not fully downloaded", [f"{arrived} of it are here"]
     else:
         problem, facts = "has a missing or changed file", [str(missing.path)]
     raise UsageError(

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from setup_manager.app.folders import layout_of
 from setup_manager.catalog import Model
 from setup_manager.download import DownloadPlan, FileJob, VerifiedFile
-from setup_manager.errors import SetupError
-from setup_manager.library import InstalledFile, InstalledModel
+from setup_manager.library import InstalledModel
 from setup_manager.session import Session
 
 
@@ -28,15 +25,6 @@ def plan_transfer(
     """
     jobs = [FileJob(artifact, session.origins) for artifact in model.artifacts]
     return session.downloader.plan(jobs, copied_bytes=copied_bytes, copied_to=copied_to)
-
-
-def arrived_bytes(session: Session, file: InstalledFile) -> int:
-    """Count what is here of a file whose download has not ended; the next one continues there."""
-    downloader = replace(session.downloader, layout=layout_of(file))
-    try:
-        return downloader.plan([FileJob(file.artifact, session.origins)]).reuse_bytes
-    except SetupError:  # a record that was edited
-        return 0
 
 
 def transfer(

@@ -16,7 +16,7 @@ from click.core import ParameterSource
 
 from setup_manager.cli.terminal import StatusLine, Terminal
 from setup_manager.errors import InterruptedByUserError, SetupError, UsageError
-from setup_manager.library import Host, Paths, Place, this_host
+from setup_manager.library import Host, Paths, Place
 
 if TYPE_CHECKING:
     from setup_manager.session import Observer, Session
@@ -118,7 +118,7 @@ class Shell:
     @cached_property
     def host(self) -> Host:
         """The system, its user and the environment."""
-        return this_host(self.environment)
+        return Host.here(self.environment)
 
     @property
     def paths(self) -> Paths:

@@ -378,7 +378,7 @@ def test_verify_repairs_one_flipped_byte(at_hub: Program, hub: LoopbackHub) -> N
 def test_clean_drops_partials_and_only_those(
     program: Program, start_hub: StartHub, tmp_path: Path
 ) -> None:
-    hub = start_hub({REPOSITORY: {FILE_NAME: model_path()}}, faults=[always(trickle(400_000))])
+    hub = start_hub({REPOSITORY: {FILE_NAME: model_path()}}, faults=[always(trickle(40_000))])
     at_hub = with_hub(program, hub, tmp_path)
     process = at_hub.start("download", VARIANT, "--progress", "json")
     assert process.stderr is not None

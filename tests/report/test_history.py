@@ -18,8 +18,8 @@ from setup_manager.library.history import (
     ModelHistory,
     SmokeMark,
     SmokeRun,
-    Thinned,
 )
+from setup_manager.library.recording import Thinned
 
 RUN = DownloadRun(
     started_at="2026-05-04T03:02:01+00:00",

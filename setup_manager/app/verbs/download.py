@@ -9,14 +9,12 @@ from typing import Any
 
 from setup_manager.app.record import recorded
 from setup_manager.app.requests import Files
-from setup_manager.app.transfer import arrived_bytes, plan_transfer, transfer
+from setup_manager.app.transfer import plan_transfer, transfer
 from setup_manager.app.verbs.recover import use_leftovers
 from setup_manager.catalog import Model
 from setup_manager.download import DownloadPlan, VerifiedFile
 from setup_manager.library import InstalledModel
 from setup_manager.session import Session, Subject
-
-__all__ = ["Plan", "Request", "Result", "arrived_bytes", "carry_out", "plan", "run"]
 
 
 @dataclass(frozen=True, kw_only=True)

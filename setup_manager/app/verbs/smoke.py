@@ -173,5 +173,5 @@ def _watch(session: Session) -> Watch:
 def _keep(session: Session, model: InstalledModel, report: SmokeReport) -> None:
     """Record the result with the model."""
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    current = session.inventory.find(model.name) or model
-    session.inventory.save(replace(current, last_smoke={"time": now, **report.document()}))
+    result = {"time": now, **report.document()}
+    session.inventory.update(model, lambda known: replace(known, last_smoke=result))

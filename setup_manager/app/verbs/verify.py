@@ -6,9 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from setup_manager.app.folders import layout_of
 from setup_manager.app.installed import canonical_name
-from setup_manager.app.transfer import arrived_bytes
 from setup_manager.catalog import Artifact
 from setup_manager.download import FileCheck, FileJob, VerifiedFile
 from setup_manager.errors import SetupError, UsageError, VerificationFailedError
@@ -175,10 +173,10 @@ def _is_meant(name: str | None, model_name: str, file: InstalledFile) -> bool:
 def _verify(
     session: Session, model: InstalledModel, file: InstalledFile, *, repairing: bool
 ) -> FileResult:
-    downloader = replace(session.downloader, layout=layout_of(file))
+    downloader = replace(session.downloader, layout=file.folder)
     check = downloader.verify(file.artifact)
     if check.right or not repairing:
-        arrived = 0 if check.found else arrived_bytes(session, file)
+        arrived = 0 if check.found else file.arrived_bytes
         return FileResult(model, file, check, arrived_bytes=arrived)
     repaired = downloader.repair(FileJob(file.artifact, session.origins))
     return FileResult(model, file, check, repaired)

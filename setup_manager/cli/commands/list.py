@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from setup_manager.cli.command import gemma_command
@@ -34,19 +32,11 @@ def command(shell: Shell, *, installed: bool) -> Outcome:
 
 
 def _installed(shell: Shell) -> Outcome:
-    from setup_manager.app import download
     from setup_manager.cli.render.list_text import installed_text
 
-    session = shell.session
-    models = session.inventory.models()
-    arrived = {
-        file.path: download.arrived_bytes(session, file)
-        for model in models
-        for file in model.files
-        if not file.present
-    }
-    data = {"installed": [_installed_document(model, arrived) for model in models]}
-    return Outcome(data, installed_text(models, arrived, shell.terminal))
+    models = shell.session.inventory.models()
+    data = {"installed": [_installed_document(model) for model in models]}
+    return Outcome(data, installed_text(models, shell.terminal))
 
 
 def _catalog_document(catalog: Catalog) -> dict[str, Any]:
@@ -77,7 +67,7 @@ def _files(catalog: Catalog, variant: Variant) -> list[CatalogFile]:
     return [file for file in catalog.files if file.variant == variant.key and not file.superseded]
 
 
-def _installed_document(model: InstalledModel, arrived: Mapping[Path, int]) -> dict[str, Any]:
+def _installed_document(model: InstalledModel) -> dict[str, Any]:
     return {
         "model": model.name,
         "complete": model.complete,
@@ -90,7 +80,7 @@ def _installed_document(model: InstalledModel, arrived: Mapping[Path, int]) -> d
                 "commit": file.artifact.commit,
                 "role": file.artifact.role,
                 "present": file.present,
-                "arrived_bytes": arrived.get(file.path, file.artifact.size_bytes),
+                "arrived_bytes": file.arrived_bytes,
             }
             for file in model.files
         ],

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
+from collections.abc import Iterable, Iterator
 
 from setup_manager.catalog import Catalog, weight_files
 from setup_manager.cli.render.verify_text import partial_words
@@ -32,27 +31,22 @@ def catalog_text(catalog: Catalog, terminal: Terminal) -> str:
     return "\n".join(lines)
 
 
-def installed_text(
-    models: Iterable[InstalledModel], arrived: Mapping[Path, int], terminal: Terminal
-) -> str:
+def installed_text(models: Iterable[InstalledModel], terminal: Terminal) -> str:
     """List each model with its files, its registrations and its last smoke test.
 
     Args:
         models: What is recorded.
-        arrived: Bytes that are here of each file whose download has not ended.
         terminal: Where.
     """
-    lines = [line for model in models for line in _model_lines(model, arrived, terminal)]
+    lines = [line for model in models for line in _model_lines(model, terminal)]
     return "\n".join(lines) or "Nothing is installed yet. `gemma-setup install` starts."
 
 
-def _model_lines(
-    model: InstalledModel, arrived: Mapping[Path, int], terminal: Terminal
-) -> Iterator[str]:
+def _model_lines(model: InstalledModel, terminal: Terminal) -> Iterator[str]:
     size = format_size(sum(file.artifact.size_bytes for file in model.files))
     yield f"{terminal.styled(model.name, 'bold')}  {size}"
     for file in model.files:
-        mark, words = _file_state(model, file, arrived.get(file.path, 0))
+        mark, words = _file_state(model, file)
         yield f"  {terminal.mark(mark)} {file.path}{words}"
     for entry in model.registrations:
         yield f"  {terminal.mark('ok')} registered with {entry.runtime} as {entry.name}"
@@ -60,11 +54,11 @@ def _model_lines(
         yield f"  {_smoke_line(model, terminal)}"
 
 
-def _file_state(model: InstalledModel, file: InstalledFile, arrived_bytes: int) -> tuple[str, str]:
+def _file_state(model: InstalledModel, file: InstalledFile) -> tuple[str, str]:
     if file.present:
         return "ok", ""
-    if arrived_bytes or not model.installed_at:
-        return "skip", f"  ({partial_words(model, arrived_bytes, file.artifact.size_bytes)})"
+    if file in model.unfinished:
+        return "skip", f"  ({partial_words(model, file.arrived_bytes, file.artifact.size_bytes)})"
     return "fail", "  (missing or changed)"
 
 
