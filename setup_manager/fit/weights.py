@@ -180,6 +180,7 @@ def weights_from_tensors(
     )
 
 
+@lru_cache(maxsize=8192)  # the candidates of a variant have the same tensors
 def _layer_of(name: str) -> int | None:
     head, _, rest = name.partition(".")
     number = rest.partition(".")[0]
