@@ -30,26 +30,23 @@ class VariantReference:
 
 
 @dataclass(frozen=True, slots=True)
-class RepositoryReference:
-    """Any GGUF repository on the hub, and a quantization or None for the best 4-bit one."""
+class HubReference:
+    """A GGUF repository on the hub, or one file of it.
+
+    Attributes:
+        repository: ``org/name``.
+        quantization: A quantization of it, None for the best 4-bit one.
+        path: One file inside it instead, None to go by the quantization.
+        revision: A branch, tag or commit.
+    """
 
     repository: str
-    quantization: str | None
+    quantization: str | None = None
+    path: str | None = None
+    revision: str = "main"
 
 
-@dataclass(frozen=True, slots=True)
-class FileReference:
-    """One file of a repository at a revision (a branch, tag or commit)."""
-
-    repository: str
-    path: str
-    revision: str
-
-
-ModelReference = VariantReference | RepositoryReference | FileReference
-
-
-def parse_model(text: str, variants: Iterable[str]) -> ModelReference:
+def parse_model(text: str, variants: Iterable[str]) -> VariantReference | HubReference:
     """Read a MODEL argument; addresses pasted from the hub's web pages are understood too.
 
     Args:
@@ -64,10 +61,10 @@ def parse_model(text: str, variants: Iterable[str]) -> ModelReference:
     """
     name = _without_web_address(text.strip())
     if match := _FILE.fullmatch(name):
-        return FileReference(match[1], match[2], match[3] or "main")
+        return HubReference(match[1], None, match[2], match[3] or "main")
     if match := _REPOSITORY.fullmatch(name):
         _refuse_original(match[1], tuple(variants))
-        return RepositoryReference(match[1], match[2])
+        return HubReference(match[1], match[2])
     if match := _VARIANT.fullmatch(name):
         return _variant_reference(match[1], match[2], text, tuple(variants))
     raise UsageError(

@@ -23,7 +23,7 @@ from pathlib import Path
 from stat import S_ISREG
 from typing import Protocol
 
-from setup_manager.catalog import COMMIT, Artifact, check_names
+from setup_manager.catalog import Artifact
 from setup_manager.download import FilePlaces
 from setup_manager.errors import InsufficientDiskError, SetupError
 
@@ -111,7 +111,7 @@ class HubCacheLayout:
         Raises:
             VerificationFailedError: If a name is not safe.
         """
-        check_names(artifact)
+        artifact.check()
         repository = self._repository(artifact.repository)
         blob = repository / "blobs" / artifact.sha256
         visible = repository / "snapshots" / artifact.commit / artifact.path
@@ -213,7 +213,7 @@ class PlainFolderLayout:
 
     def places(self, artifact: Artifact) -> FilePlaces:
         """Name the paths of an artifact; touches no disk."""
-        check_names(artifact)
+        artifact.check()
         folder = self._repository(artifact.repository)
         partial = folder / (artifact.sha256 + _PARTIAL)
         lock = self.lock_of(partial)
@@ -313,7 +313,7 @@ def _reference(repository: Path) -> str | None:
         text = (repository / "refs" / "main").read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError):
         return None
-    return text if COMMIT.fullmatch(text) else None
+    return text if Artifact.is_commit(text) else None
 
 
 def _write_reference(repository: Path, commit: str, stage: Path) -> None:

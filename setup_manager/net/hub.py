@@ -17,7 +17,7 @@ from urllib.parse import quote, urljoin, urlsplit
 
 from msgspec import Meta
 
-from setup_manager.catalog import FileReference, Model, RepositoryReference
+from setup_manager.catalog import HubReference, Model
 from setup_manager.codec import MAX_DOCUMENT_BYTES, Bytes, CodecError, from_plain, parse
 from setup_manager.errors import UsageError
 from setup_manager.net.choosing import RemoteFile, Snapshot, choose_files
@@ -29,8 +29,7 @@ from setup_manager.net.faults import (
     Verdict,
 )
 from setup_manager.net.options import NetworkOptions
-from setup_manager.net.origin import HubAccess
-from setup_manager.net.origin_file import MOST_HOPS, end_early
+from setup_manager.net.origin import MOST_HOPS, HubAccess, end_early
 from setup_manager.net.protocol import judge_answer
 from setup_manager.net.transport import Stream, Transport
 
@@ -107,7 +106,7 @@ class Hub:
         _check_name(repository)
         asked = self._origin.asked(repository, revision)
         path = f"/api/models/{quote(repository)}/revision/{quote(revision, safe='')}?blobs=true"
-        with self._network.connect() as transport:
+        with Transport(self._network) as transport:
             try:
                 return _snapshot(self._ask(_ModelInfo, path, transport))
             except RequestError as error:
@@ -116,7 +115,7 @@ class Hub:
 
     def model(
         self,
-        reference: RepositoryReference | FileReference,
+        reference: HubReference,
         *,
         with_projector: bool = False,
         with_drafter: bool = False,
@@ -134,7 +133,7 @@ class Hub:
             VerificationFailedError: If the hub gives no digest, or shards are missing.
             DownloadFailedError: If the hub cannot be asked.
         """
-        revision = reference.revision if isinstance(reference, FileReference) else "main"
+        revision = reference.revision
         snapshot = self.look_up(reference.repository, revision)
         return choose_files(
             reference, snapshot, with_projector=with_projector, with_drafter=with_drafter
@@ -206,7 +205,7 @@ class Hub:
 
 
 def _front_page(network: NetworkOptions, url: str) -> Mapping[str, str]:
-    with network.connect() as transport:
+    with Transport(network) as transport:
         stream = transport.request("HEAD", url, {})
         stream.close()
     location = stream.headers.get("location")

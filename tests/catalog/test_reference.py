@@ -2,12 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from setup_manager.catalog.reference import (
-    FileReference,
-    RepositoryReference,
-    VariantReference,
-    parse_model,
-)
+from setup_manager.catalog.reference import HubReference, VariantReference, parse_model
 from setup_manager.errors import UsageError
 
 VARIANTS = ("e2b", "e4b", "12b", "26b", "31b")
@@ -23,15 +18,18 @@ VARIANTS = ("e2b", "e4b", "12b", "26b", "31b")
         ("e4b:Q4_K_M", VariantReference("e4b", "Q4_K_M")),
         ("e4b:qat", VariantReference("e4b", "qat")),
         ("12b:UD-Q5_K_XL", VariantReference("12b", "UD-Q5_K_XL")),
-        ("org/repo:Q4_K_M", RepositoryReference("org/repo", "Q4_K_M")),
-        ("org/repo", RepositoryReference("org/repo", None)),
-        ("org/repo/name.gguf", FileReference("org/repo", "name.gguf", "main")),
-        ("org/repo/BF16/name.gguf@abc", FileReference("org/repo", "BF16/name.gguf", "abc")),
-        ("https://huggingface.co/org/repo", RepositoryReference("org/repo", None)),
-        ("hf.co/org/repo:Q8_0", RepositoryReference("org/repo", "Q8_0")),
+        ("org/repo:Q4_K_M", HubReference("org/repo", "Q4_K_M")),
+        ("org/repo", HubReference("org/repo")),
+        ("org/repo/name.gguf", HubReference("org/repo", path="name.gguf")),
+        (
+            "org/repo/BF16/name.gguf@abc",
+            HubReference("org/repo", path="BF16/name.gguf", revision="abc"),
+        ),
+        ("https://huggingface.co/org/repo", HubReference("org/repo")),
+        ("hf.co/org/repo:Q8_0", HubReference("org/repo", "Q8_0")),
         (
             "https://huggingface.co/org/repo/blob/main/a/name.gguf?download=true",
-            FileReference("org/repo", "a/name.gguf", "main"),
+            HubReference("org/repo", path="a/name.gguf"),
         ),
     ],
 )

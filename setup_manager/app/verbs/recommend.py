@@ -15,7 +15,6 @@ from setup_manager.app.planning import settings_for
 from setup_manager.app.reasons import choice_reasons, explanation_reasons, nothing_fits
 from setup_manager.app.record import expected_rate
 from setup_manager.app.requests import OnMachine, RankedRun, Run, TaskName, require
-from setup_manager.catalog import weight_files
 from setup_manager.codec import to_plain
 from setup_manager.fit import Explanation, Recommendation
 from setup_manager.machine import Machine
@@ -138,6 +137,6 @@ def explain_model(session: Session, subject: Subject, asked: Run, machine: Machi
         subject.load(settings, machine),
         model=subject.name,
         name=variant.name,
-        others=[fit.Weights.of_file(catalog, file) for file in weight_files(catalog, variant.key)],
+        others=[fit.Weights.of_file(catalog, file) for file in catalog.weights(variant.key)],
         measurements=session.measurements.all(),
     )

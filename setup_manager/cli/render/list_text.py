@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from setup_manager.catalog import Catalog, weight_files
+from setup_manager.catalog import Catalog
 from setup_manager.cli.render.verify_text import partial_words
 from setup_manager.cli.terminal import Terminal
 from setup_manager.library import InstalledFile, InstalledModel
@@ -17,7 +17,7 @@ def catalog_text(catalog: Catalog, terminal: Terminal) -> str:
     for variant in catalog.variants.values():
         title = terminal.styled(f"{variant.key:<4} {variant.name}", "bold")
         lines.append(f"{title}  {variant.parameters}; {', '.join(variant.modalities)}")
-        files = weight_files(catalog, variant.key)
+        files = catalog.weights(variant.key)
         for file in sorted(files, key=lambda file: file.size_bytes or 1 << 60):
             size = format_size(file.size_bytes) if file.size_bytes else "?"
             marks = [
