@@ -93,10 +93,11 @@ def _hugging_face(folder: PurePath, name: str, _siblings: Siblings) -> Trace | N
 # blob of the hub cache in later builds and ``<org>_<repo>_<file>.gguf`` in one flat folder in
 # earlier ones. Source: llama.cpp's common/download.cpp.
 _IN_PROGRESS = ".downloadInProgress"
+_FLAT_FOLDER = "llama.cpp"
 
 
 def _llama_cpp(folder: PurePath, name: str, _siblings: Siblings) -> Trace | None:
-    if folder.name == "llama.cpp" and name.endswith(_GGUF):
+    if folder.name == _FLAT_FOLDER and name.endswith(_GGUF):
         return Trace("llama.cpp", name, finished=True)
     if not name.endswith(_IN_PROGRESS):
         return None
