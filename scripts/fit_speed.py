@@ -29,11 +29,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from setup_manager.catalog.load import load_catalog
 from setup_manager.catalog.select import weight_files
 from setup_manager.catalog.variant import Architecture
-from setup_manager.fit.recommend import weights_of
+from setup_manager.fit.load import Load
 from setup_manager.fit.settings import Settings
-from setup_manager.fit.speed import cpu_family, gpu_family, predict_speed
+from setup_manager.fit.speed import cpu_family, gpu_family, speed_of
 from setup_manager.fit.speed_constants import FITTED, CpuRates, GpuRates, SpeedModel
-from setup_manager.fit.weights import WeightsFacts, estimated_weights
+from setup_manager.fit.weights import Weights, estimated_weights
 from setup_manager.machine.facts import (
     Bandwidth,
     Basis,
@@ -72,7 +72,7 @@ class Row:
     name: str
     variant: str
     architecture: Architecture
-    weights: WeightsFacts
+    weights: Weights
     machine: Machine
     depth: int
     measured: float
@@ -87,8 +87,10 @@ class Row:
     def predict(self, model: SpeedModel) -> float:
         """Give the central prediction."""
         settings = Settings(context=max(4096, min(self.depth, self.architecture.context_length)))
-        return predict_speed(
-            self.architecture, self.weights, settings, self.machine, depth=self.depth, model=model
+        return speed_of(
+            Load(self.architecture, self.weights, settings, self.machine),
+            depth=self.depth,
+            model=model,
         ).tokens_per_second
 
 
@@ -101,7 +103,7 @@ def load_rows(path: Path = DATA) -> list[Row]:
         known = {file.quantization: file for file in weight_files(catalog, variant.key)}
         file = known.get(entry["quantization"])
         weights = (
-            weights_of(catalog, file, variant)
+            Weights.of_file(catalog, file)
             if file
             else estimated_weights(variant.architecture, entry["quantization"])
         )

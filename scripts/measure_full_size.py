@@ -26,13 +26,14 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from scripts.full_size_gguf import architecture_of, write_full_size
-from setup_manager.fit.memory import memory_use
+from setup_manager.fit.load import Load
+from setup_manager.fit.memory import memory_of
 from setup_manager.fit.settings import Settings
-from setup_manager.fit.speed import predict_speed
+from setup_manager.fit.speed import speed_of
 from setup_manager.fit.weights import estimated_weights
 from setup_manager.machine.facts import Machine
 from setup_manager.machine.probe.machine import read_machine
-from setup_manager.runtimes.options import server_arguments, start_options
+from setup_manager.runtimes.options import StartOptions, server_arguments
 from setup_manager.units import MIB
 
 QUANTIZATIONS = {
@@ -120,7 +121,7 @@ def _wait_until_ready(port: int, server: subprocess.Popen[bytes], deadline_secon
 def run(binary: str, model: Path, settings: Settings) -> tuple[PeakWatch, dict[str, Any], float]:
     """Start a server, ask it twice, and give its peaks, the second timings and the load time."""
     port = _free_port()
-    flags = server_arguments(start_options(settings))
+    flags = server_arguments(StartOptions.of(settings))
     command = [binary, "--model", str(model), "--host", "127.0.0.1", "--port", str(port), *flags]
     started = time.monotonic()
     with tempfile.TemporaryFile() as log:
@@ -151,14 +152,14 @@ def measure(
     try:
         size = write_full_size(model, architecture, QUANTIZATIONS[variant])
         weights = estimated_weights(architecture, QUANTIZATIONS[variant], size)
-        use = memory_use(architecture, weights, settings, machine)
+        use = memory_of(Load(architecture, weights, settings, machine))
         if use.needed_bytes + 1024 * MIB > machine.memory.available_bytes:
             print(f"{variant}: skipped, needs {use.needed_bytes / MIB:.0f} MiB", file=sys.stderr)
             return None
         watch, timings, load_seconds = run(binary, model, settings)
     finally:
         model.unlink(missing_ok=True)
-    rate = predict_speed(architecture, weights, settings, machine, depth=_PROMPT_TOKENS)
+    rate = speed_of(Load(architecture, weights, settings, machine), depth=_PROMPT_TOKENS)
     return Outcome(
         variant=variant,
         quantization=QUANTIZATIONS[variant],

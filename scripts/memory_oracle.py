@@ -19,14 +19,14 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from scripts.full_size_gguf import architecture_of, write_full_size
 from setup_manager.fit.cache import kv_cache_bytes
 from setup_manager.fit.compute import cpu_compute_bytes
-from setup_manager.fit.settings import KvType, Settings
+from setup_manager.fit.settings import CacheType, KvType, Settings
 from setup_manager.units import MIB
 
 QUANTIZATIONS = {
@@ -45,8 +45,8 @@ class Answer:
 
     variant: str
     context: int
-    key_type: str
-    value_type: str
+    key_type: CacheType
+    value_type: CacheType
     slots: int
     ubatch: int
     flash_attention: bool
@@ -58,8 +58,7 @@ class Answer:
         """The combination in our own terms."""
         return Settings(
             context=self.context // self.slots,
-            key_type=KvType(self.key_type),
-            value_type=KvType(self.value_type),
+            kv_type=KvType(self.key_type, self.value_type),
             slots=self.slots,
             ubatch=self.ubatch,
             flash_attention=self.flash_attention,
@@ -68,19 +67,21 @@ class Answer:
 
 def grid() -> Iterator[Settings]:
     """Yield the combinations to ask for."""
-    f16, q8, q4 = KvType.F16, KvType.Q8_0, KvType.Q4_0
     for context, ubatch, kind in itertools.product(
-        _CONTEXTS, (128, 512, 1024, 2048), (f16, q8, q4)
+        _CONTEXTS, (128, 512, 1024, 2048), get_args(CacheType)
     ):
-        yield Settings(context=context, key_type=kind, value_type=kind, ubatch=ubatch)
+        yield Settings(context=context, kv_type=KvType(kind, kind), ubatch=ubatch)
     for context, ubatch, kind, slots in itertools.product(
-        (8192, 131072), (512, 2048), (f16, q8), (2, 4)
+        (8192, 131072), (512, 2048), get_args(CacheType)[:2], (2, 4)
     ):
         yield Settings(
-            context=context // slots, key_type=kind, value_type=kind, slots=slots, ubatch=ubatch
+            context=context // slots, kv_type=KvType(kind, kind), slots=slots, ubatch=ubatch
         )
-    for key, value in ((q8, f16), (q8, q4), (f16, q8), (q4, q8)):
-        yield Settings(context=32768, key_type=key, value_type=value)
+    for mixed in (
+        KvType("q8_0", "f16"), KvType("q8_0", "q4_0"), KvType("f16", "q8_0"),
+        KvType("q4_0", "q8_0"),
+    ):  # fmt: skip
+        yield Settings(context=32768, kv_type=mixed)
     for context, ubatch in itertools.product((2048, 8192, 32768, 131072), (512, 1024)):
         yield Settings(context=context, ubatch=ubatch, flash_attention=False)
 
@@ -91,7 +92,7 @@ def ask(binary: str, model: Path, settings: Settings) -> tuple[int, int] | None:
         binary, "-m", str(model), "--fit-print", "on", "-ngl", "0",
         "-c", str(settings.context * settings.slots), "-ub", str(settings.ubatch),
         "-b", str(max(2048, settings.ubatch)), "-np", str(settings.slots),
-        "-ctk", settings.key_type, "-ctv", settings.value_type,
+        "-ctk", settings.kv_type.keys, "-ctv", settings.kv_type.values,
         "-fa", "on" if settings.flash_attention else "off",
     ]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
@@ -116,8 +117,8 @@ def collect(binary: str, variant: str, folder: Path) -> list[Answer]:
             Answer(
                 variant=variant,
                 context=settings.context * settings.slots,
-                key_type=settings.key_type,
-                value_type=settings.value_type,
+                key_type=settings.kv_type.keys,
+                value_type=settings.kv_type.values,
                 slots=settings.slots,
                 ubatch=settings.ubatch,
                 flash_attention=settings.flash_attention,

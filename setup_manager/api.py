@@ -13,7 +13,7 @@ Nothing is printed and nobody is asked.
 >>> explained = recommend.explain(
 ...     session, recommend.ExplainRequest(model="rehearsal", context=4096)
 ... )
->>> explained.verdict.value
+>>> explained.verdict
 'fits'
 
 With the catalogue of the package the names are those of `gemma-setup list`: ``model="e4b"``,

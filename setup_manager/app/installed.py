@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from setup_manager.catalog import Role
 from setup_manager.errors import UsageError
 from setup_manager.library import InstalledModel
-from setup_manager.runtimes.base import ModelFiles
 from setup_manager.session import Companions, Session, Subject
 
 
@@ -64,27 +62,6 @@ def not_installed(session: Session, name: str, hint: str) -> UsageError:
         code="not-installed",
         context=[f"installed: {names or 'nothing'}"],
         hint=hint,
-    )
-
-
-def model_files(model: InstalledModel, *, with_drafter: bool = False) -> ModelFiles:
-    """Name the files that a runtime is started with.
-
-    Raises:
-        UsageError: If there are none, since Ollama fetched the model by itself.
-    """
-    if not model.files:
-        raise UsageError(
-            f"{model.name} is in Ollama only: there is no file of it that another runtime can use.",
-            code="not-installed",
-            hint=f"Run `gemma-setup download {model.name}`, or use --runtime ollama.",
-        )
-    projector = model.file(Role.PROJECTOR)
-    drafter = model.file(Role.DRAFTER) if with_drafter else None
-    return ModelFiles(
-        weights=model.weights.path,
-        projector=projector.path if projector else None,
-        drafter=drafter.path if drafter else None,
     )
 
 

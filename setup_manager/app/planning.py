@@ -8,18 +8,10 @@ from dataclasses import dataclass, replace
 from setup_manager.app.installed import find_installed
 from setup_manager.app.requests import Run
 from setup_manager.app.verbs.runtime import ChosenRuntime, choose_runtime, find_runtimes
-from setup_manager.fit import (
-    USUAL_CONTEXTS,
-    Settings,
-    check_settings,
-    compare,
-    default_context,
-    default_headroom,
-    memory_use,
-)
+from setup_manager.fit import Settings, fit_of
 from setup_manager.library import InstalledModel
 from setup_manager.machine import Machine
-from setup_manager.runtimes.base import RuntimeStatus
+from setup_manager.runtimes import RuntimeStatus
 from setup_manager.session import Session, Subject
 
 
@@ -44,7 +36,7 @@ def plan_launch(
     session: Session,
     text: str,
     asked: Run,
-    choose: Callable[[Sequence[RuntimeStatus], str], ChosenRuntime] = choose_runtime,
+    choose: Callable[[Sequence[RuntimeStatus], str, str | None], ChosenRuntime] = choose_runtime,
 ) -> Launch:
     """Say how an installed model is started.
 
@@ -59,7 +51,7 @@ def plan_launch(
         RuntimeMissingError: If nothing here can run it.
     """
     model, subject = find_installed(session, text, asked)
-    runtime = choose(find_runtimes(session), asked.runtime)
+    runtime = choose(find_runtimes(session), asked.runtime, model.variant)
     if subject is None:
         return Launch(model, None, runtime, asked.settings(runtime.name))
     settings = settings_for(subject, asked, session.machine, runtime.name)
@@ -77,16 +69,7 @@ def settings_for(subject: Subject, asked: Run, machine: Machine, runtime: str) -
     if variant is None:
         return settings
     if asked.context is not None:
-        check_settings(settings, variant.architecture)
-        return settings
-    headroom = default_headroom(machine)
-    longest = variant.architecture.context_length
-    usual = [context for context in USUAL_CONTEXTS if context <= longest] or [longest]
-    chosen = default_context(
-        usual,
-        settings,
-        lambda tried: compare(
-            memory_use(variant.architecture, subject.weights, tried, machine), machine, headroom
-        ),
-    )
-    return replace(chosen, gpu_layers=None)
+        return subject.load(settings, machine).settings
+    shortest = min(settings.context, variant.architecture.context_length)
+    load = subject.load(replace(settings, context=shortest), machine)
+    return fit_of(load, context="usual").settings

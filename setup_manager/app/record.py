@@ -23,8 +23,9 @@ from setup_manager.library import (
     Thinned,
 )
 from setup_manager.machine import ProcessMemory, Reading
+from setup_manager.runtimes import RuntimeEvent
 from setup_manager.session import Observer, Session, StageEvent
-from setup_manager.smoke import SmokeEvent, Watch
+from setup_manager.smoke import Watch
 
 _INCIDENTS = {Kind.RETRY, Kind.WAIT, Kind.DROPPED, Kind.DAMAGED, Kind.FAILED}
 
@@ -83,7 +84,7 @@ class Recorder:
         self._download.take(event)
         self._shown.download(event)
 
-    def smoke(self, event: SmokeEvent) -> None:
+    def smoke(self, event: RuntimeEvent) -> None:
         """Pass it on and mark the step."""
         self._smoke.mark(event.stage)
         self._shown.smoke(event)

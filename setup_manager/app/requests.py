@@ -10,11 +10,12 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from setup_manager.errors import UsageError
-from setup_manager.fit import KvType, Preference, Settings, check_settings
+from setup_manager.fit import Settings
 from setup_manager.machine import Machine, from_document
+from setup_manager.runtimes import REGISTRY
 from setup_manager.session import Companions, Session
 
 KvTypeName = Literal["f16", "q8_0", "q4_0"]
@@ -60,13 +61,14 @@ class Run(Companions):
     runtime: str = "auto"
 
     def __post_init__(self) -> None:
-        require("kv_type", self.kv_type, (None, *KvType))
+        require("kv_type", self.kv_type, (None, *get_args(KvTypeName)))
+        require("runtime", self.runtime, ("auto", *REGISTRY))
         self.settings()
 
     @property
     def planned_runtime(self) -> str:
         """The runtime that memory is worked out for when none needs to be here yet."""
-        return _USUAL_RUNTIME if self.runtime == "auto" else self.runtime
+        return REGISTRY.first if self.runtime == "auto" else self.runtime
 
     def settings(self, runtime: str | None = None) -> Settings:
         """Make settings; what was not asked for is the default's.
@@ -78,19 +80,18 @@ class Run(Companions):
             UsageError: If a number is out of range.
         """
         default = Settings()
-        kind = KvType(self.kv_type) if self.kv_type else KvType.F16
+        engine = REGISTRY[runtime or self.planned_runtime]
         settings = Settings(
             context=default.context if self.context is None else self.context,
-            key_type=kind,
-            value_type=kind,
             slots=default.slots if self.slots is None else self.slots,
             ubatch=default.ubatch if self.ubatch is None else self.ubatch,
             projector=self.with_projector,
             drafter=self.with_drafter,
-            runtime=runtime or self.planned_runtime,
+            runtime=engine.name,
+            program_bytes=engine.program_bytes,
+            bounds_caches=engine.bounds_caches,
         )
-        check_settings(settings)
-        return settings
+        return settings.stored_as(self.kv_type) if self.kv_type else settings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,22 +130,7 @@ class RankedRun(Run):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require("prefer", self.prefer, Preference)
-
-
-@dataclass(frozen=True, kw_only=True)
-class IntoOllama:
-    """How a model gets into Ollama.
-
-    Attributes:
-        ollama_link: Link the blobs and write the manifest by hand: no copy, undocumented.
-        pull: Let Ollama fetch the model from the hub by itself.
-        name: Name to register under, None for the usual one.
-    """
-
-    ollama_link: bool = False
-    pull: bool = False
-    name: str | None = None
+        require("prefer", self.prefer, get_args(PreferenceName))
 
 
 def require(field: str, value: object, known: Iterable[object]) -> None:

@@ -1,6 +1,6 @@
 """Which models there are: variants, quantizations, and files pinned by commit, size and SHA-256.
 
-May import: errors, units, fs.
+May import: gguf, errors, units, fs.
 Invariant: an `Artifact` names one content; nothing of the network is trusted more.
 """
 
@@ -10,6 +10,7 @@ from setup_manager._doors import lazy
 
 if TYPE_CHECKING:
     from setup_manager.catalog.artifact import Artifact, Model, Role
+    from setup_manager.catalog.header import architecture_from_header
     from setup_manager.catalog.identity import COMMIT, check_names
     from setup_manager.catalog.load import load_catalog
     from setup_manager.catalog.naming import is_qat, label_of, quantization_of, role_of, shard_of
@@ -38,6 +39,7 @@ __all__ = [
     "Selection",
     "Variant",
     "VariantReference",
+    "architecture_from_header",
     "check_names",
     "is_qat",
     "label_of",
@@ -55,6 +57,7 @@ if not TYPE_CHECKING:
     __getattr__ = lazy(
         __name__,
         artifact="Artifact Model Role",
+        header="architecture_from_header",
         identity="COMMIT check_names",
         load="load_catalog",
         naming="is_qat label_of quantization_of role_of shard_of",

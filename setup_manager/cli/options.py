@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from setup_manager import units
+from setup_manager.runtimes import REGISTRY
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
 KV_TYPES = ("f16", "q8_0", "q4_0")
 PREFERENCES = ("speed", "quality", "balanced")
-RUNTIMES = ("auto", "llama.cpp", "ollama", "embedded")
+RUNTIMES = ("auto", *REGISTRY)
 
 OWN = "Options"
 PLANNING = "Memory and speed"

@@ -28,8 +28,8 @@ from setup_manager.cli.render.wrapping import wrapped
 from setup_manager.cli.terminal import StatusLine, Terminal, visible_length
 from setup_manager.download import DownloadEvent, Kind
 from setup_manager.machine import ProcessMemory, Reading
+from setup_manager.runtimes import RuntimeEvent
 from setup_manager.session import Observer, Silence, StageEvent, StageStatus
-from setup_manager.smoke import SmokeEvent
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -80,7 +80,7 @@ class JsonDisplay:
         """Print a download event, as it is."""
         self._line(event.document())
 
-    def smoke(self, event: SmokeEvent) -> None:
+    def smoke(self, event: RuntimeEvent) -> None:
         """Print a smoke event."""
         self._print("smoke", asdict(event))
 
@@ -136,7 +136,7 @@ class PlainDisplay:
         elif self._bars and self._due and event.event in {Kind.PROGRESS, Kind.VERIFY}:
             self._tell(f"  {short_name(event.file, 40)}  {progress_words(event, 100)}")
 
-    def smoke(self, event: SmokeEvent) -> None:
+    def smoke(self, event: RuntimeEvent) -> None:
         """Say now and then what the test is at; a short one is said by the stage's end."""
         if self._bars and self._due:
             self._tell(f"  {smoke_words(event)}")
@@ -173,7 +173,7 @@ class TerminalDisplay:
         self._last_message = ""
         self._reading: Reading | None = None
         self._read_at = 0.0
-        self._step: SmokeEvent | None = None
+        self._step: RuntimeEvent | None = None
         self._step_at = 0.0
 
     def stage(self, event: StageEvent) -> None:
@@ -196,7 +196,7 @@ class TerminalDisplay:
         elif event.total > 0:
             self._move_bar(replace(event, eta=self._steady.update(event.eta)))
 
-    def smoke(self, event: SmokeEvent) -> None:
+    def smoke(self, event: RuntimeEvent) -> None:
         """Say what the test is doing, on the last line."""
         with self._writing:
             self._step, self._step_at = event, self._clock()

@@ -8,20 +8,15 @@ are both stored, also where a layer has no value projection. Source: llama.cpp,
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from setup_manager.catalog import Architecture
-from setup_manager.fit.settings import KvType, Settings
-from setup_manager.fit.tensors import is_global, owns_cache
+from setup_manager.fit.settings import CacheType, Settings
+from setup_manager.fit.tensors import global_layers, owning_layers
 
 _CELL_STEP = 256
 # Bytes of one cached number: halves, or a block of 32 with a 16-bit scale; exact as binary floats.
-_ELEMENT_BYTES = {
-    KvType.F16: 2.0,
-    KvType.Q8_0: 34 / 32,
-    KvType.Q4_0: 18 / 32,
-}
+_ELEMENT_BYTES: dict[CacheType, float] = {"f16": 2.0, "q8_0": 34 / 32, "q4_0": 18 / 32}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,32 +42,39 @@ def cache_cells(architecture: Architecture, settings: Settings) -> CacheCells:
     return CacheCells(context * slots, local * slots)
 
 
-def layers_cache_bytes(
-    architecture: Architecture, settings: Settings, layers: Iterable[int]
-) -> int:
+def layers_cache_bytes(architecture: Architecture, settings: Settings, layers: range) -> int:
     """Give the bytes of the keys and values of some layers."""
+    owning = owning_layers(architecture, layers)
+    everywhere = global_layers(architecture, owning)
     global_bytes, local_bytes = owning_layer_bytes(architecture, settings)
-    return sum(
-        global_bytes if is_global(architecture, layer) else local_bytes
-        for layer in layers
-        if owns_cache(architecture, layer)
-    )
+    return everywhere * global_bytes + (len(owning) - everywhere) * local_bytes
 
 
 def owning_layer_bytes(architecture: Architecture, settings: Settings) -> tuple[int, int]:
     """Give the bytes of the keys and values of one global and of one local layer."""
     cells = cache_cells(architecture, settings)
-    widths = [cache_width(architecture, everywhere=everywhere) for everywhere in (True, False)]
+    everywhere = cache_width(architecture, everywhere=True)
+    window = cache_width(architecture, everywhere=False)
     # Without flash attention values are stored transposed, every layer as wide as the widest.
-    values = widths if settings.flash_attention else [max(widths)] * 2
-    key_bytes, value_bytes = _ELEMENT_BYTES[settings.key_type], _ELEMENT_BYTES[settings.value_type]
-    row_bytes = [k * key_bytes + v * value_bytes for k, v in zip(widths, values, strict=True)]
-    return int(row_bytes[0] * cells.global_cells), int(row_bytes[1] * cells.local_cells)
+    widest = 0 if settings.flash_attention else max(everywhere, window)
+    key_bytes = _ELEMENT_BYTES[settings.kv_type.keys]
+    value_bytes = _ELEMENT_BYTES[settings.kv_type.values]
+    global_row = everywhere * key_bytes + max(everywhere, widest) * value_bytes
+    local_row = window * key_bytes + max(window, widest) * value_bytes
+    return int(global_row * cells.global_cells), int(local_row * cells.local_cells)
 
 
-def pair_bytes(settings: Settings) -> float:
-    """Give the bytes of a number of a key and a number of a value together."""
-    return _ELEMENT_BYTES[settings.key_type] + _ELEMENT_BYTES[settings.value_type]
+def cache_read_bytes(
+    architecture: Architecture, settings: Settings, layers: range, depth: int
+) -> float:
+    """Bytes of keys and values that one token reads; layers that share a cache read it too."""
+    everywhere = global_layers(architecture, layers)
+    window = min(depth, architecture.sliding_window)
+    read = everywhere * depth * cache_width(architecture, everywhere=True)
+    read += (len(layers) - everywhere) * window * cache_width(architecture, everywhere=False)
+    return read * sum(
+        _ELEMENT_BYTES[kind] for kind in (settings.kv_type.keys, settings.kv_type.values)
+    )
 
 
 def cache_width(architecture: Architecture, *, everywhere: bool) -> int:

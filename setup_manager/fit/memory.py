@@ -13,50 +13,30 @@ from __future__ import annotations
 from setup_manager.catalog import Architecture
 from setup_manager.fit.cache import kv_cache_bytes, local_cache_bytes
 from setup_manager.fit.compute import cpu_compute_bytes, untouched_compute_bytes
+from setup_manager.fit.load import Load
 from setup_manager.fit.placement import (
-    PROJECTOR_FACTOR,
-    Placement,
-    companion_bytes,
-    place,
+    drafter_bytes,
+    projector_bytes,
+    share_bytes,
 )
-from setup_manager.fit.results import DeviceUse, MemoryUse
-from setup_manager.fit.settings import Settings, check_settings
-from setup_manager.fit.weights import WeightsFacts, rearranged_bytes
-from setup_manager.machine import Machine, Vendor
+from setup_manager.fit.results import DeviceUse, Memory, Places
+from setup_manager.fit.settings import Settings
+from setup_manager.fit.weights import rearranged_bytes
+from setup_manager.machine import Vendor
 from setup_manager.units import MIB
-
-# The engine's own code, tables and threads, in main memory; measured, see README.
-PROGRAM_BYTES = {"llama.cpp": 140 * MIB, "ollama": 200 * MIB, "embedded": 160 * MIB}
 
 # llama-server's ceilings where nothing is said: --cache-ram 8192, --ctx-checkpoints 32.
 _DEFAULT_PROMPT_CACHE_BYTES = 8192 * MIB
 _DEFAULT_CHECKPOINTS = 32
 
 
-def memory_use(
-    architecture: Architecture, weights: WeightsFacts, settings: Settings, machine: Machine
-) -> MemoryUse:
-    """Work out what a model takes on a machine.
-
-    Args:
-        architecture: The variant's constants.
-        weights: What the file is made of.
-        settings: How it will be started.
-        machine: Where.
-
-    Returns:
-        Bytes by purpose and by place; ``total_bytes`` is the sum of either.
-
-    Raises:
-        UsageError: If the settings are out of range for the variant.
-    """
-    check_settings(settings, architecture)
-    placement = place(architecture, weights, settings, machine)
-    if not placement.devices:
-        return _on_cpu(architecture, weights, settings, machine, placement)
-    if placement.unified:
-        return _unified(architecture, weights, settings, placement)
-    return _on_cards(architecture, weights, settings, placement)
+def memory_of(load: Load) -> Memory:
+    """Work out what a model takes on a machine, in bytes by purpose and by place."""
+    if not load.placement.shares:
+        return _on_cpu(load)
+    if load.placement.unified:
+        return _unified(load)
+    return _on_cards(load)
 
 
 def _other_bytes(architecture: Architecture, settings: Settings) -> int:
@@ -64,11 +44,11 @@ def _other_bytes(architecture: Architecture, settings: Settings) -> int:
 
     What Ollama keeps of the latter two cannot be set and counts as growth instead.
     """
-    if settings.runtime == "ollama":
-        return PROGRAM_BYTES["ollama"]
+    if not settings.bounds_caches:
+        return settings.program_bytes
     checkpoints = settings.context_checkpoints * settings.slots
     return (
-        PROGRAM_BYTES[settings.runtime]
+        settings.program_bytes
         + settings.prompt_cache_bytes
         + checkpoints * local_cache_bytes(architecture, settings)
     )
@@ -80,107 +60,94 @@ def _growth_bytes(architecture: Architecture, settings: Settings) -> int:
     Ollama passes no ``--cache-ram`` and no ``--ctx-checkpoints`` (llm/llama_server.go), so that
     llama-server's own ceilings hold.
     """
-    if settings.runtime != "ollama":
+    if settings.bounds_caches:
         return 0
     checkpoints = _DEFAULT_CHECKPOINTS * settings.slots * local_cache_bytes(architecture, settings)
     return _DEFAULT_PROMPT_CACHE_BYTES + checkpoints
 
 
-def _projector_bytes(weights: WeightsFacts, settings: Settings) -> int:
-    return int(PROJECTOR_FACTOR * weights.projector_file_bytes) if settings.projector else 0
+def _on_cpu(load: Load) -> Memory:
+    architecture, weights, settings = load.architecture, load.weights, load.settings
+    copies = rearranged_bytes(weights, load.machine.cpu)
+    return _memory(
+        load,
+        weights=weights.file_bytes + copies,
+        compute=cpu_compute_bytes(architecture, settings),
+        other=_other_bytes(architecture, settings) + drafter_bytes(weights, settings),
+        reclaimable=min(weights.file_bytes, copies + weights.per_layer_embedding_bytes),
+        untouched=untouched_compute_bytes(architecture, settings),
+    )
 
 
-def _drafter_bytes(weights: WeightsFacts, settings: Settings) -> int:
-    return companion_bytes(weights, settings) - _projector_bytes(weights, settings)
+def _unified(load: Load) -> Memory:
+    """Main memory that a GPU shares: Metal uses the mapped file itself, CUDA copies it."""
+    architecture, weights, settings = load.architecture, load.weights, load.settings
+    share = load.placement.shares[0]
+    taken = share_bytes(architecture, weights, settings, share)
+    copies = 0 if share.gpu.vendor is Vendor.APPLE else taken.weights
+    return _memory(
+        load,
+        weights=weights.file_bytes + copies,
+        compute=taken.compute,
+        other=_other_bytes(architecture, settings)
+        + taken.other
+        - projector_bytes(weights, settings),
+        reclaimable=min(weights.file_bytes, copies + weights.per_layer_embedding_bytes),
+    )
 
 
-def _on_cpu(
-    architecture: Architecture,
-    weights: WeightsFacts,
-    settings: Settings,
-    machine: Machine,
-    placement: Placement,
-) -> MemoryUse:
-    copies = rearranged_bytes(weights, machine.cpu)
-    kv = kv_cache_bytes(architecture, settings)
-    compute = cpu_compute_bytes(architecture, settings)
-    projector = _projector_bytes(weights, settings)
-    other = _other_bytes(architecture, settings) + _drafter_bytes(weights, settings)
-    return MemoryUse(
-        weights_bytes=weights.file_bytes + copies,
-        kv_cache_bytes=kv,
+def _on_cards(load: Load) -> Memory:
+    """Cards hold copies; the file stays mapped, and of it the system needs what the CPU reads."""
+    architecture, weights, settings = load.architecture, load.weights, load.settings
+    placement = load.placement
+    taken = [share_bytes(architecture, weights, settings, share) for share in placement.shares]
+    on_cpu = bool(placement.cpu_layers)
+    kept = weights.bytes_of(placement.cpu_layers) + weights.token_embedding_bytes
+    return _memory(
+        load,
+        weights=weights.file_bytes + sum(part.weights for part in taken),
+        compute=sum(part.compute for part in taken)
+        + (cpu_compute_bytes(architecture, settings) if on_cpu else 0),
+        other=_other_bytes(architecture, settings)
+        + sum(part.other for part in taken)
+        - projector_bytes(weights, settings),
+        reclaimable=max(0, weights.file_bytes - kept),
+        untouched=untouched_compute_bytes(architecture, settings) if on_cpu else 0,
+        devices=tuple(
+            DeviceUse(share.gpu.name, part.total, share.gpu.free_bytes, len(share.layers))
+            for share, part in zip(placement.shares, taken, strict=True)
+        ),
+    )
+
+
+def _memory(
+    load: Load,
+    *,
+    weights: int,
+    compute: int,
+    other: int,
+    reclaimable: int,
+    untouched: int = 0,
+    devices: tuple[DeviceUse, ...] = (),
+) -> Memory:
+    """Add up; what is not on a card is in main memory."""
+    cache = kv_cache_bytes(load.architecture, load.settings)
+    projector = projector_bytes(load.weights, load.settings)
+    total = weights + cache + compute + projector + other
+    vram = sum(device.used_bytes for device in devices)
+    return Memory(
+        weights_bytes=weights,
+        kv_cache_bytes=cache,
         compute_bytes=compute,
         projector_bytes=projector,
         overhead_bytes=other,
-        ram_bytes=weights.file_bytes + copies + kv + compute + projector + other,
-        vram_bytes=0,
-        reclaimable_bytes=min(weights.file_bytes, copies + weights.per_layer_embedding_bytes),
-        untouched_bytes=untouched_compute_bytes(architecture, settings),
-        gpu_layers=placement.gpu_layers,
-        confirmed=weights.confirmed,
-        growth_bytes=_growth_bytes(architecture, settings),
-    )
-
-
-def _unified(
-    architecture: Architecture, weights: WeightsFacts, settings: Settings, placement: Placement
-) -> MemoryUse:
-    """Main memory that a GPU shares: Metal uses the mapped file itself, CUDA copies it."""
-    share = placement.devices[0]
-    copies = 0 if share.gpu.vendor is Vendor.APPLE else share.weights_bytes
-    kv = kv_cache_bytes(architecture, settings)
-    projector = _projector_bytes(weights, settings)
-    other = _other_bytes(architecture, settings) + share.other_bytes - projector
-    total = weights.file_bytes + copies + kv + share.compute_bytes + projector + other
-    return MemoryUse(
-        weights_bytes=weights.file_bytes + copies,
-        kv_cache_bytes=kv,
-        compute_bytes=share.compute_bytes,
-        projector_bytes=projector,
-        overhead_bytes=other,
-        ram_bytes=total,
-        vram_bytes=0,
-        reclaimable_bytes=min(weights.file_bytes, copies + weights.per_layer_embedding_bytes),
-        gpu_layers=placement.gpu_layers,
-        confirmed=weights.confirmed,
-        growth_bytes=_growth_bytes(architecture, settings),
-    )
-
-
-def _on_cards(
-    architecture: Architecture, weights: WeightsFacts, settings: Settings, placement: Placement
-) -> MemoryUse:
-    """Cards hold copies; the file stays mapped, and of it the system needs what the CPU reads."""
-    kv = kv_cache_bytes(architecture, settings)
-    on_cards = sum(share.weights_bytes for share in placement.devices)
-    vram = sum(share.total_bytes for share in placement.devices)
-    projector = _projector_bytes(weights, settings)
-    compute = sum(share.compute_bytes for share in placement.devices)
-    host_compute = 0
-    if placement.cpu_layers:
-        host_compute = cpu_compute_bytes(architecture, settings)
-    other = _other_bytes(architecture, settings)
-    gpu_other = sum(share.other_bytes for share in placement.devices) - projector
-    host_kv = kv - sum(share.cache_bytes for share in placement.devices)
-    kept = sum(weights.layer_bytes[layer] for layer in placement.cpu_layers)
-    kept += weights.token_embedding_bytes
-    return MemoryUse(
-        weights_bytes=weights.file_bytes + on_cards,
-        kv_cache_bytes=kv,
-        compute_bytes=compute + host_compute,
-        projector_bytes=projector,
-        overhead_bytes=other + gpu_other,
-        ram_bytes=weights.file_bytes + host_kv + host_compute + other,
-        vram_bytes=vram,
-        reclaimable_bytes=max(0, weights.file_bytes - kept),
-        untouched_bytes=(
-            untouched_compute_bytes(architecture, settings) if placement.cpu_layers else 0
-        ),
-        gpu_layers=placement.gpu_layers,
-        confirmed=weights.confirmed,
-        growth_bytes=_growth_bytes(architecture, settings),
-        devices=tuple(
-            DeviceUse(share.gpu.name, share.total_bytes, share.gpu.free_bytes, len(share.layers))
-            for share in placement.devices
-        ),
+        total_bytes=total,
+        by_place=Places(total - vram, vram),
+        needed_bytes=total - vram - reclaimable - untouched,
+        reclaimable_bytes=reclaimable,
+        untouched_bytes=untouched,
+        growth_bytes=_growth_bytes(load.architecture, load.settings),
+        gpu_layers=load.placement.gpu_layers,
+        devices=devices,
+        confirmed=load.weights.confirmed,
     )

@@ -15,7 +15,7 @@ from setup_manager.fit.cache import layers_cache_bytes, owning_layer_bytes
 from setup_manager.fit.compute import gpu_compute_bytes
 from setup_manager.fit.settings import Settings
 from setup_manager.fit.tensors import is_global, owns_cache
-from setup_manager.fit.weights import WeightsFacts
+from setup_manager.fit.weights import Weights
 from setup_manager.machine import Gpu, Machine, Vendor
 from setup_manager.units import MIB
 
@@ -31,31 +31,18 @@ _WORTHWHILE_BYTES = 4096 * MIB
 
 
 @dataclass(frozen=True, slots=True)
-class DeviceShare:
-    """What one GPU takes of a model.
+class Share:
+    """The part of a model that one GPU computes.
 
     Attributes:
         gpu: The device.
         layers: Blocks on it.
-        output: Whether the output matrix is on it.
-        weights_bytes: Of the weights.
-        cache_bytes: Of the keys and values.
-        compute_bytes: Its scratch buffers.
-        other_bytes: Its context, projector and drafter.
+        output: Whether the output matrix is on it, and the projector and drafter with it.
     """
 
     gpu: Gpu
-    layers: tuple[int, ...]
+    layers: range
     output: bool
-    weights_bytes: int
-    cache_bytes: int
-    compute_bytes: int
-    other_bytes: int
-
-    @property
-    def total_bytes(self) -> int:
-        """All of it."""
-        return self.weights_bytes + self.cache_bytes + self.compute_bytes + self.other_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,19 +50,24 @@ class Placement:
     """Where a model runs.
 
     Attributes:
-        devices: GPUs in use; empty for the CPU alone.
+        shares: GPUs in use; empty for the CPU alone.
         cpu_layers: Blocks that the CPU computes.
-        unified: Whether the GPU shares main memory.
+        depends_on_cache: Whether another context or type of cache could change it.
     """
 
-    devices: tuple[DeviceShare, ...]
-    cpu_layers: tuple[int, ...]
-    unified: bool = False
+    shares: tuple[Share, ...]
+    cpu_layers: range
+    depends_on_cache: bool = False
+
+    @property
+    def unified(self) -> bool:
+        """Whether the GPU shares main memory."""
+        return bool(self.shares) and self.shares[0].gpu.unified
 
     @property
     def gpu_layers(self) -> int:
         """Blocks on GPUs, and the output where it is there, as ``-ngl`` counts them."""
-        return sum(len(share.layers) + share.output for share in self.devices)
+        return sum(len(share.layers) + share.output for share in self.shares)
 
 
 def usable_gpus(machine: Machine) -> tuple[Gpu, ...]:
@@ -103,91 +95,126 @@ def usable_gpus(machine: Machine) -> tuple[Gpu, ...]:
 
 
 def place(
-    architecture: Architecture, weights: WeightsFacts, settings: Settings, machine: Machine
+    architecture: Architecture, weights: Weights, settings: Settings, machine: Machine
 ) -> Placement:
     """Decide where every layer runs."""
-    every = tuple(range(architecture.layers))
+    layers = architecture.layers
     gpus = usable_gpus(machine)
     if not gpus or settings.gpu_layers == 0:
-        return Placement((), every)
+        return Placement((), range(layers))
+    wanted = settings.gpu_layers
+    if wanted is None and not gpus[0].unified:
+        return _fill(_Costs(architecture, weights, settings), gpus)
+    blocks = layers if wanted is None else min(layers, wanted - 1)
+    share = Share(gpus[0], range(layers - blocks, layers), output=True)
+    return Placement((share,), range(layers - blocks))
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceBytes:
+    """What one GPU takes of a model.
+
+    Attributes:
+        weights: Of the weights.
+        cache: Of the keys and values.
+        compute: Its scratch buffers.
+        other: Its context, projector and drafter.
+    """
+
+    weights: int
+    cache: int
+    compute: int
+    other: int
+
+    @property
+    def total(self) -> int:
+        """All of it."""
+        return self.weights + self.cache + self.compute + self.other
+
+
+def share_bytes(
+    architecture: Architecture, weights: Weights, settings: Settings, share: Share
+) -> DeviceBytes:
+    """Add up what a GPU takes of a model."""
     costs = _Costs(architecture, weights, settings)
-    if gpus[0].unified:
-        wanted = architecture.layers + 1 if settings.gpu_layers is None else settings.gpu_layers
-        share = costs.share(gpus[0], _last(every, wanted), output=True, first=True)
-        return Placement((share,), _rest(every, share.layers), unified=True)
-    if settings.gpu_layers is not None:
-        share = costs.share(gpus[0], _last(every, settings.gpu_layers), output=True, first=True)
-        return Placement((share,), _rest(every, share.layers))
-    return _fill(costs, every, gpus)
-
-
-def _last(every: tuple[int, ...], with_output: int) -> tuple[int, ...]:
-    count = min(len(every), with_output - 1)
-    return every[len(every) - count :]
-
-
-def _rest(every: tuple[int, ...], taken: tuple[int, ...]) -> tuple[int, ...]:
-    return every[: len(every) - len(taken)]
+    return DeviceBytes(
+        weights=weights.bytes_of(share.layers) + costs.output(first=share.output),
+        cache=layers_cache_bytes(architecture, settings, share.layers),
+        compute=gpu_compute_bytes(architecture, settings),
+        other=costs.other(share.gpu, first=share.output),
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class _Costs:
-    """What layers cost on a device."""
+    """What a device takes whatever layers it gets."""
 
     architecture: Architecture
-    weights: WeightsFacts
+    weights: Weights
     settings: Settings
 
-    def fixed(self, gpu: Gpu, *, first: bool) -> int:
-        """Bytes that a device takes before its first layer."""
-        other = UNIFIED_CONTEXT_BYTES if gpu.unified else CARD_CONTEXT_BYTES
-        return other + (companion_bytes(self.weights, self.settings) if first else 0)
+    def other(self, gpu: Gpu, *, first: bool) -> int:
+        context = UNIFIED_CONTEXT_BYTES if gpu.unified else CARD_CONTEXT_BYTES
+        return context + (companion_bytes(self.weights, self.settings) if first else 0)
 
-    def share(self, gpu: Gpu, layers: tuple[int, ...], *, output: bool, first: bool) -> DeviceShare:
-        """Add up what a device takes."""
-        embedding = self.weights.token_embedding_bytes if output else 0
-        return DeviceShare(
-            gpu=gpu,
-            layers=layers,
-            output=output,
-            weights_bytes=embedding + sum(self.weights.layer_bytes[layer] for layer in layers),
-            cache_bytes=layers_cache_bytes(self.architecture, self.settings, layers),
-            compute_bytes=gpu_compute_bytes(self.architecture, self.settings),
-            other_bytes=self.fixed(gpu, first=first),
-        )
+    def output(self, *, first: bool) -> int:
+        return self.weights.token_embedding_bytes if first else 0
+
+    def layers(self, layers: range) -> int:
+        """Bytes of some blocks and their keys and values."""
+        cache = layers_cache_bytes(self.architecture, self.settings, layers)
+        return self.weights.bytes_of(layers) + cache
+
+    def room(self, gpu: Gpu, *, first: bool) -> int:
+        """Bytes for layers."""
+        fixed = self.other(gpu, first=first) + self.output(first=first)
+        fixed += gpu_compute_bytes(self.architecture, self.settings)
+        return gpu.free_bytes - CARD_MARGIN_BYTES - fixed
 
 
-def companion_bytes(weights: WeightsFacts, settings: Settings) -> int:
+def companion_bytes(weights: Weights, settings: Settings) -> int:
     """Give what the projector and the drafter take where the model runs."""
-    projector = int(PROJECTOR_FACTOR * weights.projector_file_bytes) if settings.projector else 0
-    return projector + (weights.drafter_file_bytes if settings.drafter else 0)
+    return projector_bytes(weights, settings) + drafter_bytes(weights, settings)
 
 
-def _fill(costs: _Costs, every: tuple[int, ...], gpus: tuple[Gpu, ...]) -> Placement:
+def projector_bytes(weights: Weights, settings: Settings) -> int:
+    """Give what the projector takes, 0 without."""
+    return int(PROJECTOR_FACTOR * weights.projector_file_bytes) if settings.projector else 0
+
+
+def drafter_bytes(weights: Weights, settings: Settings) -> int:
+    """Give what the drafter takes, 0 without."""
+    return weights.drafter_file_bytes if settings.drafter else 0
+
+
+def _fill(costs: _Costs, gpus: tuple[Gpu, ...]) -> Placement:
     """Fill one card; go on to the next only when the first does not hold everything."""
-    devices: list[DeviceShare] = []
-    left = every
+    shares: list[Share] = []
+    left = costs.architecture.layers
     for gpu in gpus:
-        first = not devices
-        room = gpu.free_bytes - CARD_MARGIN_BYTES
-        room -= gpu_compute_bytes(costs.architecture, costs.settings)
-        room -= costs.fixed(gpu, first=first)
-        room -= costs.weights.token_embedding_bytes if first else 0
+        first = not shares
+        room = costs.room(gpu, first=first)
         if room < 0:
             continue
-        taken: list[int] = []
-        global_bytes, local_bytes = owning_layer_bytes(costs.architecture, costs.settings)
-        for layer in reversed(left):
-            room -= costs.weights.layer_bytes[layer]
-            if owns_cache(costs.architecture, layer):
-                room -= global_bytes if is_global(costs.architecture, layer) else local_bytes
-            if room < 0:
-                break
-            taken.append(layer)
-        if taken or first:
-            layers = tuple(reversed(taken))
-            devices.append(costs.share(gpu, layers, output=first, first=first))
-            left = _rest(left, layers)
+        lowest = _lowest_that_fits(costs, left, room)
+        if lowest < left or first:
+            shares.append(Share(gpu, range(lowest, left), output=first))
+            left = lowest
         if not left:
             break
-    return Placement(tuple(devices), left)
+    return Placement(tuple(shares), range(left), depends_on_cache=True)
+
+
+def _lowest_that_fits(costs: _Costs, stop: int, room: int) -> int:
+    """Give the first of the last layers before ``stop`` that fit into so many bytes."""
+    architecture, layer_bytes = costs.architecture, costs.weights.layer_bytes
+    if costs.layers(range(stop)) <= room:
+        return 0
+    global_bytes, local_bytes = owning_layer_bytes(architecture, costs.settings)
+    for layer in range(stop - 1, -1, -1):
+        room -= layer_bytes[layer]
+        if owns_cache(architecture, layer):
+            room -= global_bytes if is_global(architecture, layer) else local_bytes
+        if room < 0:
+            return layer + 1
+    return 0

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from enum import StrEnum
+from dataclasses import dataclass, replace
+from typing import Literal
 
 from setup_manager.catalog import Architecture
 from setup_manager.errors import UsageError
+from setup_manager.units import MIB
+
+CacheType = Literal["f16", "q8_0", "q4_0"]
 
 
-class KvType(StrEnum):
-    """How a cache entry is stored."""
+@dataclass(frozen=True, slots=True)
+class KvType:
+    """How the entries of the cache are stored.
 
-    F16 = "f16"
-    Q8_0 = "q8_0"
-    Q4_0 = "q4_0"
+    Attributes:
+        keys: How keys are.
+        values: How values are.
+    """
 
-
-class Preference(StrEnum):
-    """What a recommendation is ranked by."""
-
-    SPEED = "speed"
-    QUALITY = "quality"
-    BALANCED = "balanced"
+    keys: CacheType = "f16"
+    values: CacheType = "f16"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +32,7 @@ class Settings:
     Attributes:
         context: Tokens that one conversation may have; every slot gets so many, or shares them
             where the cache is unified.
-        key_type: How keys are stored.
-        value_type: How values are stored.
+        kv_type: How keys and values are stored.
         slots: Sequences served side by side.
         ubatch: Tokens computed at once.
         unified_kv: Whether the slots share one cache (llama-server's default without ``-np``).
@@ -41,16 +40,20 @@ class Settings:
         gpu_layers: Layers on the GPU; None for as many as fit.
         projector: Whether the projector is loaded.
         drafter: Whether the drafter is loaded.
-        runtime: ``"llama.cpp"``, ``"ollama"`` or ``"embedded"``.
+        runtime: Name of what runs it, for the documents.
+        program_bytes: The engine's own code, tables and threads in main memory.
+        bounds_caches: Whether the two ceilings below are set; an engine without has its own.
         prompt_cache_bytes: Ceiling of the server's prompt cache in main memory (``--cache-ram``).
         context_checkpoints: Saved states of the local layers a slot may keep
             (``--ctx-checkpoints``). One is enough to go on when a chat drops its last thoughts; the
             server's own 32 have taken machines down.
+
+    Raises:
+        UsageError: If no engine would run with them: a number is zero or negative, say.
     """
 
     context: int = 8192
-    key_type: KvType = KvType.F16
-    value_type: KvType = KvType.F16
+    kv_type: KvType = KvType()
     slots: int = 1
     ubatch: int = 512
     unified_kv: bool = False
@@ -59,23 +62,21 @@ class Settings:
     projector: bool = False
     drafter: bool = False
     runtime: str = "llama.cpp"
+    program_bytes: int = 140 * MIB
+    bounds_caches: bool = True
     prompt_cache_bytes: int = 0
     context_checkpoints: int = 1
 
+    def __post_init__(self) -> None:
+        _check_counts(self)
+        _check_rest(self)
 
-RUNTIMES = ("llama.cpp", "ollama", "embedded")
+    def stored_as(self, kind: CacheType) -> Settings:
+        """Store keys and values alike."""
+        return replace(self, kv_type=KvType(kind, kind))
 
 
-def check_settings(settings: Settings, architecture: Architecture | None = None) -> None:
-    """Refuse settings that no engine would run.
-
-    Args:
-        settings: What was asked for.
-        architecture: The variant's constants, for the limits that it sets; None before it is known.
-
-    Raises:
-        UsageError: If a number is zero or negative, or beyond what the variant has.
-    """
+def _check_counts(settings: Settings) -> None:
     for option, value in (
         ("--context", settings.context),
         ("--slots", settings.slots),
@@ -86,9 +87,6 @@ def check_settings(settings: Settings, architecture: Architecture | None = None)
                 f"{option} {value} is not a positive number.",
                 hint=f"Give {option} a whole number of 1 or more, or leave it out.",
             )
-    _check_rest(settings)
-    if architecture is not None:
-        _check_limits(settings, architecture)
 
 
 def _check_rest(settings: Settings) -> None:
@@ -102,20 +100,19 @@ def _check_rest(settings: Settings) -> None:
             "A prompt cache or a number of checkpoints below zero makes no sense.",
             hint="Use 0 to do without.",
         )
-    if settings.runtime not in RUNTIMES:
+    if not settings.flash_attention and settings.kv_type.values != "f16":
         raise UsageError(
-            f"There is no runtime called {settings.runtime!r}.",
-            context=[f"known: {', '.join(RUNTIMES)}"],
-            hint="Use --runtime llama.cpp, ollama or embedded.",
-        )
-    if not settings.flash_attention and settings.value_type is not KvType.F16:
-        raise UsageError(
-            f"Values stored as {settings.value_type} need flash attention.",
+            f"Values stored as {settings.kv_type.values} need flash attention.",
             hint="Leave flash attention on, or keep the values in f16.",
         )
 
 
-def _check_limits(settings: Settings, architecture: Architecture) -> None:
+def check_limits(settings: Settings, architecture: Architecture) -> None:
+    """Refuse what goes beyond a variant.
+
+    Raises:
+        UsageError: If the context is longer than its longest, or it has fewer layers.
+    """
     longest = architecture.context_length
     if settings.context > longest:
         raise UsageError(

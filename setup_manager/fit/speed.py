@@ -14,20 +14,17 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Literal
 
 from setup_manager.catalog import Architecture
-from setup_manager.fit.cache import cache_width, pair_bytes
-from setup_manager.fit.placement import Placement, place
-from setup_manager.fit.results import Speed
+from setup_manager.fit.cache import cache_read_bytes
+from setup_manager.fit.load import Load
+from setup_manager.fit.placement import Share
+from setup_manager.fit.results import Limit, Speed
 from setup_manager.fit.settings import Settings
 from setup_manager.fit.speed_constants import FITTED, UNKNOWN_CARD_BANDWIDTH, SpeedModel
-from setup_manager.fit.tensors import is_global
-from setup_manager.fit.weights import (
-    WeightsFacts,
-    read_bytes_per_token,
-    read_elements_per_token,
-)
+from setup_manager.fit.weights import read_bytes_per_token, read_elements_per_token
 from setup_manager.machine import Basis, Gpu, Machine, Power, Processor, Vendor
 
 # Depth that a speed holds for when none is given: a conversation that has begun.
@@ -42,6 +39,11 @@ _LEAST_SCATTER = 0.15
 _OLD_NVIDIA = ("GTX 10", "GTX 9", "TITAN X", "TESLA P", "TESLA M", "QUADRO P", "QUADRO M")
 
 
+# What a measurement tells something of for other models. Where latency or a deep context rules, as
+# with a toy model, memory and arithmetic may be many times faster or slower than was predicted.
+_TELLING: frozenset[Limit] = frozenset({"memory bandwidth", "main memory bandwidth", "arithmetic"})
+
+
 @dataclass(frozen=True, slots=True)
 class Measurement:
     """A speed that was measured on this machine, beside what had been predicted.
@@ -51,23 +53,33 @@ class Measurement:
         settings: How it was started.
         predicted: Tokens per second as predicted at that time, without measurements.
         measured: Tokens per second that came.
+        limited_by: What bound the prediction; ``""`` where an earlier version did not record it.
     """
 
     model: str
     settings: Settings
     predicted: float
     measured: float
+    limited_by: Limit | Literal[""] = ""
 
 
+@dataclass(slots=True)
 class _Terms:
-    """Seconds of one token, by what they are spent on."""
+    """Seconds of one token, by what they are spent on, and the seconds it takes at the very best.
 
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-        self.spread = 1.0
-        self.basis = Basis.VENDOR
+    Attributes:
+        seconds: By what binds.
+        best_seconds: With nothing lost.
+        spread: High over central.
+        basis: Where the figures come from.
+    """
 
-    def add(self, name: str, seconds: float) -> None:
+    seconds: dict[Limit, float] = field(default_factory=dict)
+    best_seconds: float = 0.0
+    spread: float = 1.0
+    basis: Basis = Basis.VENDOR
+
+    def add(self, name: Limit, seconds: float) -> None:
         """Add to a term."""
         self.seconds[name] = self.seconds.get(name, 0.0) + seconds
 
@@ -77,16 +89,13 @@ class _Terms:
         return sum(self.seconds.values())
 
     @property
-    def largest(self) -> str:
+    def largest(self) -> Limit:
         """The term that takes most."""
         return max(self.seconds, key=lambda name: self.seconds[name])
 
 
-def predict_speed(
-    architecture: Architecture,
-    weights: WeightsFacts,
-    settings: Settings,
-    machine: Machine,
+def speed_of(
+    load: Load,
     *,
     depth: int | None = None,
     measurements: Sequence[Measurement] = (),
@@ -95,10 +104,7 @@ def predict_speed(
     """Predict how many tokens a second are generated.
 
     Args:
-        architecture: The variant's constants.
-        weights: What the file is made of.
-        settings: How it will be started.
-        machine: Where.
+        load: What runs, how and where.
         depth: Tokens already in the context; None for a conversation that has begun.
         measurements: Speeds measured on this machine; they correct and narrow the range.
         model: The constants.
@@ -106,10 +112,8 @@ def predict_speed(
     Returns:
         A central value and a range, with what binds and where the figure comes from.
     """
-    tokens = min(settings.context, USUAL_DEPTH if depth is None else depth)
-    placement = place(architecture, weights, settings, machine)
-    terms = _Token(architecture, weights, settings, machine, model, tokens).terms(placement)
-    best, likely, worst = _slowdowns(machine.power)
+    terms = _terms(load, model, USUAL_DEPTH if depth is None else depth)
+    best, likely, worst = _slowdowns(load.machine.power)
     full = 1 / terms.total
     predicted = Speed(
         tokens_per_second=full / likely,
@@ -118,71 +122,91 @@ def predict_speed(
         limited_by=terms.largest,
         basis=terms.basis.value,
     )
-    if settings.drafter:
-        predicted = _with_drafter(predicted, architecture)
+    if load.settings.drafter:
+        predicted = _with_drafter(predicted, load.architecture)
     return _corrected(predicted, measurements)
+
+
+def ceiling(load: Load) -> float:
+    """Give the tokens per second that are possible at best, with nothing lost.
+
+    What binds is memory bandwidth, or the arithmetic of the CPU where that is slower.
+    """
+    return 1 / _terms(load, FITTED, 0).best_seconds
+
+
+def _terms(load: Load, model: SpeedModel, depth: int) -> _Terms:
+    """Add up what a token costs, device by device."""
+    return _Token(load, model, min(load.settings.context, depth)).terms()
 
 
 @dataclass(frozen=True, slots=True)
 class _Token:
     """A token to be generated, and all that its cost depends on."""
 
-    architecture: Architecture
-    weights: WeightsFacts
-    settings: Settings
-    machine: Machine
+    load: Load
     model: SpeedModel
     depth: int
 
-    def terms(self, placement: Placement) -> _Terms:
+    def terms(self) -> _Terms:
         """Add up what it costs, device by device."""
-        terms = _Terms()
+        terms, placement = _Terms(), self.load.placement
         rest = 1.0
-        for share in placement.devices:
-            part = _read_share(self.architecture, self.weights, share.layers, output=share.output)
+        for share in placement.shares:
+            part = _read_share(self.load, share)
             rest -= part
-            self._add_gpu(terms, share.gpu, part, share.layers)
+            self._add_gpu(terms, share, part)
         if placement.cpu_layers:
             self._add_cpu(terms, max(0.0, rest), placement.cpu_layers)
-            if placement.devices:
+            if placement.shares:
                 terms.spread = max(terms.spread, _SPLIT_SPREAD)
         return terms
 
-    def _latency(self, layer_seconds: float, layers: Sequence[int]) -> float:
-        factor = 1.0 if self.architecture.experts is None else self.model.expert_layer_factor
+    def _latency(self, layer_seconds: float, layers: range) -> float:
+        mixture = self.load.architecture.experts is not None
+        factor = self.model.expert_layer_factor if mixture else 1.0
         return layer_seconds * factor * len(layers)
 
-    def _cache_seconds(self, layers: Sequence[int], bandwidth: float) -> float:
-        read = _cache_read(self.architecture, self.settings, layers, self.depth)
+    def _cache_seconds(self, layers: range, bandwidth: float) -> float:
+        load = self.load
+        read = cache_read_bytes(load.architecture, load.settings, layers, self.depth)
         return read / (self.model.cache_efficiency * bandwidth)
 
-    def _add_gpu(self, terms: _Terms, gpu: Gpu, part: float, layers: Sequence[int]) -> None:
-        rates = self.model.gpu[gpu_family(gpu)]
-        bandwidth, terms.basis = _gpu_bandwidth(gpu, self.machine)
-        read = part * read_bytes_per_token(self.architecture, self.weights)
+    def _read_bytes(self, part: float) -> float:
+        return part * read_bytes_per_token(self.load.architecture, self.load.weights)
+
+    def _add_gpu(self, terms: _Terms, share: Share, part: float) -> None:
+        rates = self.model.gpu[gpu_family(share.gpu)]
+        bandwidth, terms.basis = _gpu_bandwidth(share.gpu, self.load.machine)
+        read = self._read_bytes(part)
         terms.add("memory bandwidth", read / (rates.efficiency * bandwidth))
-        terms.add("latency", self._latency(rates.layer_seconds, layers))
-        terms.add("context depth", self._cache_seconds(layers, bandwidth))
+        terms.add("latency", self._latency(rates.layer_seconds, share.layers))
+        terms.add("context depth", self._cache_seconds(share.layers, bandwidth))
+        terms.best_seconds += read / bandwidth
         guessed = _GUESS_SPREAD if terms.basis is Basis.GUESS else 1.0
         terms.spread = max(terms.spread, rates.spread * guessed)
 
-    def _add_cpu(self, terms: _Terms, part: float, layers: Sequence[int]) -> None:
-        cpu, main = self.machine.cpu, self.machine.memory_bandwidth_bytes_per_second
-        rates = self.model.cpu[cpu_family(cpu, self.machine.arch)]
-        read = part * read_bytes_per_token(self.architecture, self.weights)
-        elements = part * read_elements_per_token(self.architecture)
+    def _add_cpu(self, terms: _Terms, part: float, layers: range) -> None:
+        machine = self.load.machine
+        cpu, main = machine.cpu, machine.memory_bandwidth_bytes_per_second
+        rates = self.model.cpu[cpu_family(cpu, machine.arch)]
+        read = self._read_bytes(part)
+        elements = part * read_elements_per_token(self.load.architecture)
         efficiency = self.model.cpu_efficiency
         efficiency *= self.model.numa_efficiency if cpu.numa_nodes > 1 else 1.0
         reading = read / (efficiency * main.value)
         rate = rates.products_per_second * self.model.weights_per_product
         multiplying = elements / (compute_cores(cpu) * rate)
+        best = read / main.value
         if multiplying > reading:
             terms.add("arithmetic", multiplying)
             terms.basis = Basis.GUESS
+            best = max(best, multiplying / rates.spread)
         else:
             split = bool(terms.seconds)
             terms.add("main memory bandwidth" if split else "memory bandwidth", reading)
             terms.basis = main.source
+        terms.best_seconds += best
         terms.add("latency", self._latency(self.model.cpu_layer_seconds, layers))
         terms.add("context depth", self._cache_seconds(layers, main.value))
         guessed = _GUESS_SPREAD if main.source is Basis.GUESS and reading > multiplying else 1.0
@@ -197,26 +221,13 @@ def compute_cores(cpu: Processor) -> float:
     return max(0.25, min(cpu.usable_cores, float(cpu.performance_cores or cpu.physical_cores)))
 
 
-def _read_share(
-    architecture: Architecture, weights: WeightsFacts, layers: Sequence[int], *, output: bool
-) -> float:
-    """Share of the weights a token reads that lies in these layers."""
-    total = read_bytes_per_token(architecture, weights)
+def _read_share(load: Load, share: Share) -> float:
+    """Share of the weights a token reads that one GPU has."""
+    weights = load.weights
+    total = read_bytes_per_token(load.architecture, weights)
     read_blocks = total - weights.token_embedding_bytes
-    part = sum(weights.layer_bytes[layer] for layer in layers) / weights.block_bytes * read_blocks
-    return (part + (weights.token_embedding_bytes if output else 0)) / total
-
-
-def _cache_read(
-    architecture: Architecture, settings: Settings, layers: Sequence[int], depth: int
-) -> float:
-    """Bytes of keys and values that one token reads; layers that share a cache read it too."""
-    total = 0
-    for layer in layers:
-        everywhere = is_global(architecture, layer)
-        cells = depth if everywhere else min(depth, architecture.sliding_window)
-        total += cells * cache_width(architecture, everywhere=everywhere)
-    return total * pair_bytes(settings)
+    part = weights.bytes_of(share.layers) / weights.block_bytes * read_blocks
+    return (part + (weights.token_embedding_bytes if share.output else 0)) / total
 
 
 def gpu_family(gpu: Gpu) -> str:
@@ -283,14 +294,17 @@ def _with_drafter(predicted: Speed, architecture: Architecture) -> Speed:
 def _corrected(predicted: Speed, measurements: Sequence[Measurement]) -> Speed:
     """Move a prediction by what earlier predictions were off on this machine.
 
-    A measurement further off than any machine has been tells of something else (another load,
-    another device, a toy model) and is left out. Two times the scatter, but never less than 15 %,
-    is what the range keeps; it does not become wider than it was.
+    Only measurements count that reading or multiplying the weights bound. One further off than any
+    machine has been tells of something else (another load, another device) and is left out. Two
+    times the scatter, but never less than 15 %, is what the range keeps; it does not become wider
+    than it was.
     """
     logs = [
         math.log(m.measured / m.predicted)
         for m in measurements
-        if m.predicted > 0 and 1 / _MOST_OFF < m.measured / m.predicted < _MOST_OFF
+        if m.limited_by in _TELLING
+        and m.predicted > 0
+        and 1 / _MOST_OFF < m.measured / m.predicted < _MOST_OFF
     ]
     if not logs:
         return predicted
@@ -302,19 +316,3 @@ def _corrected(predicted: Speed, measurements: Sequence[Measurement]) -> Speed:
     return Speed(
         central, central / spread, central * spread, predicted.limited_by, Basis.MEASURED.value
     )
-
-
-def ceiling(
-    architecture: Architecture, weights: WeightsFacts, settings: Settings, machine: Machine
-) -> float:
-    """Give the tokens per second that bandwidth alone would allow, with nothing lost."""
-    placement = place(architecture, weights, settings, machine)
-    total = read_bytes_per_token(architecture, weights)
-    seconds, rest = 0.0, 1.0
-    for share in placement.devices:
-        part = _read_share(architecture, weights, share.layers, output=share.output)
-        rest -= part
-        seconds += part * total / _gpu_bandwidth(share.gpu, machine)[0]
-    if placement.cpu_layers:
-        seconds += max(0.0, rest) * total / machine.memory_bandwidth_bytes_per_second.value
-    return 1 / seconds

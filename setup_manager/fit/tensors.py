@@ -62,6 +62,18 @@ def owns_cache(architecture: Architecture, layer: int) -> bool:
     return layer < architecture.layers - architecture.shared_kv_layers
 
 
+def global_layers(architecture: Architecture, layers: range) -> int:
+    """Count the layers of a range that attend to the whole context."""
+    every = architecture.global_every
+    return layers.stop // every - layers.start // every if layers else 0
+
+
+def owning_layers(architecture: Architecture, layers: range) -> range:
+    """Give those of a range that store keys and values."""
+    last = architecture.layers - architecture.shared_kv_layers
+    return range(min(layers.start, last), min(layers.stop, last))
+
+
 @cache
 def tensor_shapes(architecture: Architecture) -> tuple[TensorShape, ...]:
     """List every tensor of the text model."""

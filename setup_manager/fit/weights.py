@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 
-from setup_manager.catalog import Architecture
+from setup_manager.catalog import Architecture, Catalog, CatalogFile, Role
 from setup_manager.fit.quantization import recipe_of, typed_tensors
 from setup_manager.fit.tensors import TensorKind, owns_cache, tensor_shapes
-from setup_manager.gguf import Kernels, tensor_type
+from setup_manager.gguf import Header, Kernels, Tensor, tensor_type
 from setup_manager.machine import Processor
 
 # Tokenizer and tensor list of the published files: 12B Q6_K, Q8_0 and BF16 are 15.9 to 16.1 MB
@@ -18,10 +18,11 @@ METADATA_BYTES = 16_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class WeightsFacts:
+class Weights:
     """The content of a weights file, in bytes.
 
     Attributes:
+        quantization: Label, e.g. ``"QAT-Q4_0"``.
         file_bytes: The file, or all shards of it.
         per_layer_embedding_bytes: Per-layer embeddings: a table of which a token reads one row.
         token_embedding_bytes: The token embedding, which is the output matrix too.
@@ -37,6 +38,7 @@ class WeightsFacts:
         drafter_file_bytes: The drafter's file, 0 where its size is not known.
     """
 
+    quantization: str
     file_bytes: int
     per_layer_embedding_bytes: int
     token_embedding_bytes: int
@@ -55,6 +57,69 @@ class WeightsFacts:
         """All blocks together."""
         return sum(self.layer_bytes)
 
+    def bytes_of(self, layers: range) -> int:
+        """Some blocks together."""
+        return sum(self.layer_bytes[layers.start : layers.stop])
+
+    @classmethod
+    def of_file(cls, catalog: Catalog, file: CatalogFile) -> Weights:
+        """Work out a catalogue's file; projector and drafter are those of its variant.
+
+        Raises:
+            UsageError: If the table of quantizations does not have its label.
+        """
+        architecture = catalog.variants[file.variant].architecture
+        return replace(
+            estimated_weights(architecture, file.quantization, file.size_bytes),
+            projector_file_bytes=_companion_bytes(catalog, file, Role.PROJECTOR),
+            drafter_file_bytes=_companion_bytes(catalog, file, Role.DRAFTER),
+        )
+
+    @classmethod
+    def of_headers(
+        cls,
+        architecture: Architecture,
+        quantization: str,
+        headers: Sequence[Header],
+        file_bytes: int,
+    ) -> Weights:
+        """Read the content of a file from its own tensor list.
+
+        Args:
+            architecture: The model's constants.
+            quantization: Label.
+            headers: One for each shard.
+            file_bytes: Length of all shards. A tensor of a type newer than our table counts as
+                16 bits a weight.
+        """
+        tensors = [
+            (tensor.name, tensor.type_name or "unknown", _tensor_bytes(tensor))
+            for header in headers
+            for tensor in header.tensors
+        ]
+        return weights_from_tensors(
+            architecture,
+            quantization,
+            tensors,
+            file_bytes,
+            confirmed=True,
+            source="the file's own tensor list",
+        )
+
+
+def _companion_bytes(catalog: Catalog, file: CatalogFile, role: Role) -> int:
+    sizes = [
+        (other.repository != file.repository, other.size_bytes)
+        for other in catalog.files
+        if other.variant == file.variant and other.role is role and other.size_bytes
+    ]
+    return min(sizes, default=(True, 0))[1] or 0
+
+
+def _tensor_bytes(tensor: Tensor) -> int:
+    size = tensor.size_bytes
+    return 2 * tensor.elements if size is None else size
+
 
 @dataclass(slots=True)
 class _Tally:
@@ -69,16 +134,18 @@ class _Tally:
 
 def weights_from_tensors(
     architecture: Architecture,
+    quantization: str,
     tensors: Iterable[tuple[str, str, int]],
     file_bytes: int,
     *,
     confirmed: bool,
     source: str,
-) -> WeightsFacts:
+) -> Weights:
     """Sort the tensors of a file by what they are for.
 
     Args:
         architecture: The variant's constants.
+        quantization: Label.
         tensors: Name, type and bytes of each tensor.
         file_bytes: Length of the file.
         confirmed: Whether that length is known and not computed.
@@ -99,7 +166,8 @@ def weights_from_tensors(
             tally.experts += size_bytes
         if layer >= first_shared and name.endswith(("attn_k.weight", "attn_v.weight")):
             tally.unread += size_bytes
-    return WeightsFacts(
+    return Weights(
+        quantization=quantization,
         file_bytes=file_bytes,
         per_layer_embedding_bytes=tally.per_layer,
         token_embedding_bytes=tally.embedding,
@@ -129,7 +197,7 @@ def _add_outer(tally: _Tally, name: str, type_name: str, size_bytes: int) -> Non
 @lru_cache(maxsize=256)
 def estimated_weights(
     architecture: Architecture, quantization: str, file_bytes: int | None = None
-) -> WeightsFacts:
+) -> Weights:
     """Work out the content of a file from its label.
 
     The types come from the recipe of the label. Where the length of the file is known, what it has
@@ -152,6 +220,7 @@ def estimated_weights(
         typed = _scaled_blocks(typed, file_bytes - computed)
     return weights_from_tensors(
         architecture,
+        quantization,
         typed,
         file_bytes if file_bytes is not None else computed,
         confirmed=file_bytes is not None,
@@ -181,7 +250,7 @@ def kernels_of(cpu: Processor) -> Kernels | None:
     return "avx2" if "avx2" in features else None
 
 
-def rearranged_bytes(weights: WeightsFacts, cpu: Processor) -> int:
+def rearranged_bytes(weights: Weights, cpu: Processor) -> int:
     """Give the bytes of the rearranged copies when all layers run on the CPU.
 
     The output matrix is a second use of the token embedding and gets a copy of its own.
@@ -198,7 +267,7 @@ def _is_rearranged(type_name: str, kernels: Kernels | None) -> bool:
     return kind is not None and kernels in kind.rearranged_by
 
 
-def read_bytes_per_token(architecture: Architecture, weights: WeightsFacts) -> int:
+def read_bytes_per_token(architecture: Architecture, weights: Weights) -> int:
     """Give the bytes of weights that one token reads.
 
     Every block but the experts that are not chosen, and the output matrix; of the embeddings a row.

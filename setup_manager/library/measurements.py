@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
-from setup_manager.fit import KvType, Measurement, Settings
+from setup_manager.codec import CodecError, from_plain, to_plain
+from setup_manager.errors import UsageError
+from setup_manager.fit import Measurement
 from setup_manager.fs import read_json, write_json
 
 _SCHEMA = 1
@@ -39,18 +39,12 @@ class Measurements:
             SetupError: If the state folder cannot be written.
         """
         kept = (*self.all(), measurement)[-_MOST_KEPT:]
-        document = {"schema": _SCHEMA, "measurements": [asdict(entry) for entry in kept]}
-        write_json(self._path, document)
+        write_json(self._path, {"schema": _SCHEMA, "measurements": to_plain(kept)})
 
 
-def _measurement(document: Any) -> Measurement | None:
+def _measurement(entry: object) -> Measurement | None:
+    """Read one; what another version wrote in another form is left out."""
     try:
-        settings = dict(document["settings"])
-        settings["key_type"] = KvType(settings["key_type"])
-        settings["value_type"] = KvType(settings["value_type"])
-        predicted, measured = float(document["predicted"]), float(document["measured"])
-        if not (predicted > 0 and measured > 0):
-            return None
-        return Measurement(str(document["model"]), Settings(**settings), predicted, measured)
-    except (KeyError, TypeError, ValueError, AttributeError):
+        return from_plain(Measurement, entry)
+    except (CodecError, UsageError):
         return None

@@ -14,7 +14,7 @@ from setup_manager.app import recommend, serve
 from setup_manager.catalog import VariantReference, parse_model
 from setup_manager.codec import to_plain
 from setup_manager.errors import InsufficientMemoryError, SetupError
-from setup_manager.fit import Explanation, Recommendation, recommendation_document
+from setup_manager.fit import Explanation, Recommendation
 from setup_manager.library import InstalledModel
 from setup_manager.machine import Machine
 from setup_manager.privacy import mask_document
@@ -87,7 +87,7 @@ class _Gathering:
             model="",
             title="Gemma 4",
             machine=mask_document(to_plain(self._machine)),
-            recommendation=recommendation_document(recommended) if recommended else None,
+            recommendation=recommend.recommendation_document(recommended) if recommended else None,
             nothing_fits=why_not,
         )
         return self._with_model(content, text) if text else content

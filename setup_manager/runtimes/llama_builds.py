@@ -27,17 +27,19 @@ from setup_manager.download import (
 )
 from setup_manager.errors import DownloadFailedError, RuntimeMissingError
 from setup_manager.fs import FileLock
+from setup_manager.machine import Machine
 from setup_manager.net import NetworkOptions, Origin, RequestError, Stream
-from setup_manager.runtimes.base import RuntimeStatus
-from setup_manager.runtimes.llama_cpp import PROGRAM, inspect
 from setup_manager.runtimes.releases import (
+    PROGRAM,
     RELEASES_URL,
     REPOSITORY,
     Asset,
     Build,
     Release,
+    choose_build,
     read_releases,
 )
+from setup_manager.runtimes.status import RuntimeStatus
 from setup_manager.runtimes.unpack import unpack
 
 _LIST_BYTES = 16 * 1024**2
@@ -103,9 +105,11 @@ class LlamaBuilds:
 
     Attributes:
         root: The folder; it need not be there yet.
+        inspect: Judges a llama-server.
     """
 
     root: Path
+    inspect: Callable[[Path], RuntimeStatus]
 
     @property
     def archives(self) -> AssetLayout:
@@ -116,6 +120,47 @@ class LlamaBuilds:
     def lock(self) -> Path:
         """What whoever unpacks or removes a build holds."""
         return self.root.with_name(f"{self.root.name}.lock")
+
+    def offer(
+        self, network: NetworkOptions, machine: Machine, backend: str | None = None, url: str = ""
+    ) -> Build:
+        """Find the official build for a machine.
+
+        Args:
+            network: Proxies, certificates and time limits.
+            machine: What it has to run on.
+            backend: A backend that was asked for, None to choose one.
+            url: Address of the release list, ``""`` for llama.cpp's own.
+
+        Raises:
+            DownloadFailedError: If the list cannot be had.
+            RuntimeMissingError: If there is no build for the machine.
+        """
+        return choose_build(_releases(network, url or RELEASES_URL), machine, backend)
+
+    def install(
+        self,
+        build: Build,
+        network: NetworkOptions,
+        options: DownloadOptions | None = None,
+        observer: Callable[[DownloadEvent], None] = lambda _event: None,
+        cancel: threading.Event | None = None,
+    ) -> tuple[InstalledBuild, RuntimeStatus]:
+        """Fetch a build through the download engine, with the release's digests, and add it.
+
+        An interrupted download goes on the next time; the archives go when the build is there.
+
+        Raises:
+            SetupError: As the download engine and `add` raise.
+        """
+        layout = self.archives
+        jobs = [_job(build.tag, asset) for asset in build.assets]
+        Downloader(
+            layout, options or DownloadOptions(), observer, network, cancel or threading.Event()
+        ).fetch(jobs)
+        added = self.add(build.name, [layout.places(job.artifact).content for job in jobs])
+        shutil.rmtree(layout.root, ignore_errors=True)
+        return added
 
     def installed(self) -> tuple[InstalledBuild, ...]:
         """List the builds, the current one first, then the newest."""
@@ -143,20 +188,23 @@ class LlamaBuilds:
             RuntimeMissingError: If what comes out does not run here or cannot run Gemma 4.
         """
         with FileLock(self.lock):
-            unfinished = self.root / f"{_UNFINISHED}{name}-{os.getpid()}"
-            try:
-                for archive in archives:
-                    unpack(archive, unfinished)
-                status = _checked(name, unfinished)
-                final = self.root / name
-                if final.exists():
-                    _discard(final)
-                unfinished.rename(final)
-            finally:
-                shutil.rmtree(unfinished, ignore_errors=True)
-            self._set_current(name)
-            program = final / Path(status.path).relative_to(unfinished)
-            return InstalledBuild(name, program, current=True), status
+            return self._add(name, archives)
+
+    def _add(self, name: str, archives: Sequence[Path]) -> tuple[InstalledBuild, RuntimeStatus]:
+        unfinished = self.root / f"{_UNFINISHED}{name}-{os.getpid()}"
+        try:
+            for archive in archives:
+                unpack(archive, unfinished)
+            status = self._checked(name, unfinished)
+            final = self.root / name
+            if final.exists():
+                _discard(final)
+            unfinished.rename(final)
+        finally:
+            shutil.rmtree(unfinished, ignore_errors=True)
+        self._set_current(name)
+        program = final / Path(status.path).relative_to(unfinished)
+        return InstalledBuild(name, program, current=True), status
 
     def remove(self, name: str) -> bool:
         """Take a build out; the newest other one becomes the current one.
@@ -183,6 +231,20 @@ class LlamaBuilds:
             return ()
         return tuple(p for p in self.root.iterdir() if p.name.startswith(_UNFINISHED))
 
+    def _checked(self, name: str, folder: Path) -> RuntimeStatus:
+        """Run what was unpacked: a build for newer system libraries fails here and not later."""
+        program = _program_in(folder)
+        status = self.inspect(program) if program is not None else None
+        if status is not None and status.gemma4:
+            return status
+        detail = status.detail if status is not None else f"there is no {PROGRAM} in it"
+        raise RuntimeMissingError(
+            f"The build {name} of llama.cpp does not run here.",
+            context=(detail,),
+            hint="The official builds for Linux need glibc 2.35 or later. Use the embedded engine "
+            "(--runtime embedded), or build llama.cpp yourself.",
+        )
+
     def _folders(self) -> list[Path]:
         if not self.root.is_dir():
             return []
@@ -200,16 +262,7 @@ class LlamaBuilds:
         temporary.replace(self.root / _CURRENT)
 
 
-def fetch_releases(network: NetworkOptions, url: str = RELEASES_URL) -> tuple[Release, ...]:
-    """Ask for the latest releases.
-
-    Args:
-        network: Proxies, certificates and time limits.
-        url: Address of the release list.
-
-    Raises:
-        DownloadFailedError: If it cannot be had.
-    """
+def _releases(network: NetworkOptions, url: str) -> tuple[Release, ...]:
     try:
         with network.connect() as transport:
             stream = transport.request("GET", url, {"Accept": "application/vnd.github+json"})
@@ -224,52 +277,11 @@ def fetch_releases(network: NetworkOptions, url: str = RELEASES_URL) -> tuple[Re
         raise _no_list(url, "the answer is no JSON") from error
 
 
-def install(
-    builds: LlamaBuilds,
-    build: Build,
-    network: NetworkOptions,
-    options: DownloadOptions | None = None,
-    observer: Callable[[DownloadEvent], None] = lambda _event: None,
-    cancel: threading.Event | None = None,
-) -> tuple[InstalledBuild, RuntimeStatus]:
-    """Fetch a build through the download engine, with the digests of the release, and add it.
-
-    An interrupted download goes on the next time; the archives go when the build is there.
-
-    Raises:
-        SetupError: As the download engine and `LlamaBuilds.add` raise.
-    """
-    layout = builds.archives
-    jobs = [_job(build.tag, asset) for asset in build.assets]
-    Downloader(
-        layout, options or DownloadOptions(), observer, network, cancel or threading.Event()
-    ).fetch(jobs)
-    paths = [layout.places(job.artifact).content for job in jobs]
-    added = builds.add(build.name, paths)
-    shutil.rmtree(layout.root, ignore_errors=True)
-    return added
-
-
 def _job(tag: str, asset: Asset) -> FileJob:
     parts = urlsplit(asset.url)
     artifact = Artifact(REPOSITORY, asset.name, tag, asset.size_bytes, asset.sha256)
     origin = Origin(f"{parts.scheme}://{parts.netloc}", file_url=asset.url)
     return FileJob(artifact, (origin,))
-
-
-def _checked(name: str, folder: Path) -> RuntimeStatus:
-    """Run what was unpacked: a build for newer system libraries fails here and not later."""
-    program = _program_in(folder)
-    status = inspect(program) if program is not None else None
-    if status is not None and status.gemma4:
-        return status
-    detail = status.detail if status is not None else f"there is no {PROGRAM} in it"
-    raise RuntimeMissingError(
-        f"The build {name} of llama.cpp does not run here.",
-        context=(detail,),
-        hint="The official builds for Linux need glibc 2.35 or later. Use the embedded engine "
-        "(--runtime embedded), or build llama.cpp yourself.",
-    )
 
 
 def _program_in(folder: Path) -> Path | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Self
 
 from setup_manager.fit import Settings
 from setup_manager.units import MIB
@@ -30,6 +31,8 @@ class StartOptions:
         flash_attention: False to switch it off; True leaves it to the engine, except that
             quantised values need it on.
         unified_kv: Whether the slots share one cache.
+        projector: Whether the projector is loaded, where one is installed.
+        drafter: Whether the drafter is loaded.
     """
 
     context: int = 4096
@@ -43,6 +46,25 @@ class StartOptions:
     context_checkpoints: int = 1
     flash_attention: bool = True
     unified_kv: bool = False
+    projector: bool = True
+    drafter: bool = False
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """Derive them from the settings that a plan was computed for."""
+        return cls(
+            context=settings.context if settings.unified_kv else settings.context * settings.slots,
+            slots=settings.slots,
+            key_type=settings.kv_type.keys,
+            value_type=settings.kv_type.values,
+            gpu_layers=settings.gpu_layers,
+            ubatch=settings.ubatch,
+            cache_ram_mib=settings.prompt_cache_bytes // MIB,
+            context_checkpoints=settings.context_checkpoints,
+            flash_attention=settings.flash_attention,
+            unified_kv=settings.unified_kv,
+            drafter=settings.drafter,
+        )
 
 
 # How a drafter of Gemma 4 works. llama.cpp detects other kinds by their tensors, this one it does
@@ -51,28 +73,6 @@ DRAFTER_TYPE = "draft-mtp"
 
 # Flags without which a server still starts and answers rightly: left out where --help lacks them.
 OPTIONAL_FLAGS = frozenset({"cache-ram", "ctx-checkpoints", "kv-unified", "ubatch-size"})
-
-
-def start_options(settings: Settings, *, threads: int | None = None) -> StartOptions:
-    """Derive start parameters from the settings that a plan was computed for.
-
-    Args:
-        settings: What `explain` and `recommend` computed with.
-        threads: Threads, None for the engine's own choice.
-    """
-    return StartOptions(
-        context=settings.context if settings.unified_kv else settings.context * settings.slots,
-        slots=settings.slots,
-        key_type=settings.key_type.value,
-        value_type=settings.value_type.value,
-        gpu_layers=settings.gpu_layers,
-        ubatch=settings.ubatch,
-        threads=threads,
-        cache_ram_mib=settings.prompt_cache_bytes // MIB,
-        context_checkpoints=settings.context_checkpoints,
-        flash_attention=settings.flash_attention,
-        unified_kv=settings.unified_kv,
-    )
 
 
 def flag_values(options: StartOptions) -> dict[str, str]:

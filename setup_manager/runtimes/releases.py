@@ -7,6 +7,7 @@ CUDA build for Windows needs the ``cudart-…`` file of the same CUDA version be
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from setup_manager.machine import Gpu, Machine, Vendor
 
 RELEASES_URL = "https://api.github.com/repos/ggml-org/llama.cpp/releases?per_page=5"
 REPOSITORY = "ggml-org/llama.cpp"
+# What a build is installed for.
+PROGRAM = "llama-server.exe" if os.name == "nt" else "llama-server"
 _TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,60}")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,120}\.(?:tar\.gz|zip)")
 _DIGEST = re.compile(r"sha256:([0-9a-f]{64})")

@@ -16,176 +16,82 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import IO, Self
 
-from setup_manager.errors import RuntimeMissingError, SetupError, SmokeFailedError
-from setup_manager.net import LocalClient, RequestError
-from setup_manager.runtimes import tether
-from setup_manager.runtimes.base import Launch
+from setup_manager.errors import SetupError, SmokeFailedError
+from setup_manager.net import BadAnswerError, LocalClient, RequestError
+from setup_manager.runtimes.base import Opening, RuntimeEvent, Served
+from setup_manager.runtimes.chat import Completion, Question, ask_server
+from setup_manager.runtimes.failures import Cause, Failure, error_for, explain_end
 from setup_manager.units import format_memory
 
 HOST = "127.0.0.1"
+# Where commands that are shown to be typed put a server.
+USUAL_PORT = 8080
 _PORT_ATTEMPTS = 5
 _POLL_SECONDS = 0.05
 _ANSWER_SECONDS = 2.0
 _TAIL_LINES = 60
 _LINE_CHARACTERS = 500
-_SIGKILL = 9
+_GRACE_SECONDS = 30.0
 _STACK_BYTES = 8 * 1024**2
+_TETHER = str(Path(__file__).with_name("tether.py"))
 _LOG_PREFIX = re.compile(r"^(?:\d+\.)+\d+ [A-Z] ")
 
 
-class StoppedError(SmokeFailedError):
-    """A server was ended on purpose, for the sake of the machine."""
-
-
 @dataclass(frozen=True, slots=True)
-class LoadProgress:
-    """How far loading is.
+class Launch:
+    """A command that becomes a server speaking llama-server's HTTP interface.
 
     Attributes:
-        seconds: Since the start.
-        last_words: The last line that the engine wrote, ``""`` before the first.
+        name: Runtime, for messages.
+        argv: Program and arguments; host, port and alias are appended.
+        update: One sentence: what brings a newer one.
+        environment: The child's whole environment, None to inherit this process's.
     """
 
-    seconds: float
-    last_words: str
+    name: str
+    argv: tuple[str, ...]
+    update: str = ""
+    environment: Mapping[str, str] | None = field(default=None, hash=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Death:
-    """Why a server ended by itself.
-
-    Attributes:
-        kind: ``"too-old"``, ``"port"``, ``"memory"``, ``"killed"``, ``"missing"`` or ``"other"``.
-        message: One sentence.
-        hint: What to do.
-    """
-
-    kind: str
-    message: str
-    hint: str
-
-
-_DEATHS = (
-    (
-        r"unknown model architecture",
-        "too-old",
-        "{name} is too old for this model: it does not know the architecture.",
-        "Update {name}: Gemma 4 needs llama.cpp from about build 8639 (the 12B from 9503).",
-    ),
-    (
-        r"unknown projector type",
-        "too-old",
-        "{name} is too old for this projector.",
-        "Update {name} to build 9503 or later, or leave out --with-projector.",
-    ),
-    (
-        r"(invalid|unrecognized|unknown) arguments?: -",
-        "too-old",
-        "{name} does not know one of the options that it was started with.",
-        "Update {name}; `gemma-setup runtime install llama.cpp` brings a current one.",
-    ),
-    (
-        r"couldn't bind|address already in use|failed to bind",
-        "port",
-        "The port was taken while {name} started.",
-        "Run the same command again.",
-    ),
-    (
-        r"out of memory|failed to allocate|cannot allocate memory|bad_alloc|unable to allocate",
-        "memory",
-        "{name} could not get the memory that it needs.",
-        "Take a smaller --context or quantization; `gemma-setup explain` shows where it goes.",
-    ),
-    (
-        r"^cannot run \S+: |error while loading shared libraries",
-        "missing",
-        "{name} cannot be run.",
-        "Install it again, or run `gemma-setup runtime install llama.cpp`.",
-    ),
-)
-
-
-def explain_death(name: str, returncode: int, tail: str) -> Death:
-    """Say why a server ended, from its exit status and its last words.
-
-    Args:
-        name: The runtime, for the message.
-        returncode: As `subprocess` gives it: negative for a signal.
-        tail: The end of what it wrote.
-    """
-    for pattern, kind, message, hint in _DEATHS:
-        if re.search(pattern, tail, re.IGNORECASE | re.MULTILINE):
-            return Death(kind, message.format(name=name), hint.format(name=name))
-    if returncode == -_SIGKILL:
-        return Death(
-            "killed",
-            f"{name} was killed from outside, most likely by the system for lack of memory.",
-            "Take a smaller model or --context, or close other programs.",
-        )
-    how = f"by signal {-returncode}" if returncode < 0 else f"with status {returncode}"
-    return Death(
-        "other",
-        f"{name} ended by itself {how}.",
-        "Update it, or take another one with --runtime; its last words say more.",
-    )
-
-
-class ServerProcess:
-    """A running model server, as a context manager.
+class ServerProcess(Served):
+    """A model in a server that was started for it.
 
     Attributes:
         client: HTTP to it.
-        load_seconds: From the start of the process until it was ready.
     """
 
     def __init__(
         self,
         launch: Launch,
+        opening: Opening | None = None,
         *,
-        alias: str | None = None,
-        port: int | None = None,
-        deadline_seconds: float = 600.0,
-        grace_seconds: float = 5.0,
-        observer: Callable[[LoadProgress], None] = lambda _: None,
-        on_start: Callable[[int], None] = lambda _: None,
-        stop_reason: Callable[[], str | None] = lambda: None,
-        memory_limit_bytes: int = 0,
         alias_flag: bool = True,
+        grace_seconds: float = 5.0,
     ) -> None:
         """Prepare; nothing runs before the context is entered.
 
         Args:
             launch: What to start.
-            alias: Name under which the server knows its model; made up if None.
-            port: A fixed port, None for a free one.
-            deadline_seconds: How long loading may take.
+            opening: Limits, and who is told.
+            alias_flag: Whether the child is told the alias; a router has its own names, and the
+                alias is one of them.
             grace_seconds: How long the child may take to end before it is killed.
-            observer: Told how loading goes.
-            on_start: Told the process id, each time a child was started.
-            stop_reason: Asked while waiting; a text ends the child and becomes the error.
-            memory_limit_bytes: Most private memory for the child (Linux), 0 for no limit. Not
-                for a child that uses a GPU: its driver maps far more than it fills.
-            alias_flag: Whether the child is told the alias; a router has its own names, and
-                `alias` is one of them.
         """
         self._launch = launch
-        self._fixed_port = port
-        self._deadline_seconds = deadline_seconds
+        self._opening = opening or Opening()
         self._grace_seconds = grace_seconds
-        self._observer = observer
-        self._on_start = on_start
-        self._stop_reason = stop_reason
-        self._memory_limit_bytes = memory_limit_bytes
         self._alias_flag = alias_flag
         self._child: subprocess.Popen[bytes] | None = None
         self._leash = -1
         self._ending = threading.Lock()
         self._tail = _Tail()
-        self.alias = alias or f"gemma-setup-{secrets.token_hex(8)}"
+        self.model = self._opening.alias or f"gemma-setup-{secrets.token_hex(8)}"
         self.load_seconds = 0.0
         self.client: LocalClient
 
@@ -196,9 +102,6 @@ class ServerProcess:
             self.end()
             raise
         return self
-
-    def __exit__(self, *_: object) -> None:
-        self.end()
 
     @property
     def pid(self) -> int:
@@ -220,16 +123,41 @@ class ServerProcess:
         """Exit status, None while it runs."""
         return self._running.poll()
 
-    def wait(self) -> int:
-        """Wait until the child ends by itself and return its status."""
-        return self._running.wait()
+    def wait(self) -> None:
+        """Wait until the child ends by itself; raises its failure."""
+        if self._running.wait() != 0:
+            raise self._failure()
 
-    def wait_briefly(self, seconds: float = 1.0) -> int | None:
-        """Return the status of a child that is just ending, None if it goes on."""
+    def ask(self, question: Question) -> Completion:
+        """Ask; tell a server that died from one that hangs and one that talks rubbish."""
+        limit = question.budget_seconds + _GRACE_SECONDS
         try:
-            return self._running.wait(seconds)
+            return ask_server(self.client, self.model, question, timeout_seconds=limit)
+        except BadAnswerError as error:
+            raise SmokeFailedError(
+                "The server answered, but not with a completion.",
+                context=(str(error), *last_lines(self.last_words)),
+                hint="Update the runtime, then run `gemma-setup smoke` again.",
+            ) from error
+        except RequestError as error:
+            if self._ends_now():
+                raise self._failure() from error
+            raise SmokeFailedError(
+                "The server stopped answering.",
+                context=(str(error), *last_lines(self.last_words)),
+                hint="Run `gemma-setup smoke` again; if it hangs again, update the runtime.",
+            ) from error
+
+    def claim(self) -> None:
+        """Return nothing: the process itself is measured."""
+
+    def _ends_now(self) -> bool:
+        """Whether the child ended, or is just ending."""
+        try:
+            self._running.wait(1.0)
         except subprocess.TimeoutExpired:
-            return None
+            return False
+        return True
 
     def kill(self) -> None:
         """End the child by force, at once."""
@@ -253,25 +181,27 @@ class ServerProcess:
                     child.wait()
             self._release()
 
-    def failure(self) -> SetupError:
-        """Return the error for a child that ended by itself."""
+    def _why(self) -> Failure:
+        """Say why the child ended by itself."""
         self._tail.finish()
-        words = self.last_words
-        death = explain_death(self._launch.name, self._running.wait(), "\n".join(words))
-        kind = RuntimeMissingError if death.kind in {"too-old", "missing"} else SmokeFailedError
-        facts = last_lines(words)
-        if death.kind == "memory" and self._memory_limit_bytes > 0:
-            allowed = format_memory(self._memory_limit_bytes)
+        words = "\n".join(self.last_words)
+        return explain_end(self._launch.name, self._launch.update, self._running.wait(), words)
+
+    def _failure(self) -> SetupError:
+        """Return the error for a child that ended by itself."""
+        why, facts = self._why(), last_lines(self.last_words)
+        if why.cause is Cause.MEMORY and self._opening.memory_limit_bytes > 0:
+            allowed = format_memory(self._opening.memory_limit_bytes)
             facts = (f"It may take {allowed}, so that the rest of the machine goes on.", *facts)
-        return kind(death.message, hint=death.hint, context=facts)
+        return error_for(why, facts)
 
     @property
     def _kernel_limit_bytes(self) -> int:
         """The limit as the kernel counts: with the stacks of all threads, though never filled."""
-        if self._memory_limit_bytes <= 0:
+        if self._opening.memory_limit_bytes <= 0:
             return 0
         threads = 2 * (os.cpu_count() or 1)  # computing, and serving HTTP
-        return self._memory_limit_bytes + threads * _STACK_BYTES
+        return self._opening.memory_limit_bytes + threads * _STACK_BYTES
 
     @property
     def _running(self) -> subprocess.Popen[bytes]:
@@ -280,14 +210,15 @@ class ServerProcess:
         return self._child
 
     def _start_on_some_port(self) -> None:
+        fixed = self._opening.port
         for attempt in range(_PORT_ATTEMPTS):
-            port = self._fixed_port or free_port()
+            port = fixed or free_port()
             self._start(port)
             try:
                 self._wait_until_ready()
             except _PortTakenError:
                 self.end()
-                if self._fixed_port or attempt == _PORT_ATTEMPTS - 1:
+                if fixed or attempt == _PORT_ATTEMPTS - 1:
                     raise SmokeFailedError(
                         f"Port {port} on {HOST} is taken by another program.",
                         hint="Choose another one with --port, or end that program.",
@@ -298,20 +229,21 @@ class ServerProcess:
     def _start(self, port: int) -> None:
         arguments = ["--host", HOST, "--port", str(port)]
         if self._alias_flag:
-            arguments += ["--alias", self.alias]
+            arguments += ["--alias", self.model]
         self.client = LocalClient(f"http://{HOST}:{port}", timeout_seconds=_ANSWER_SECONDS)
         self._child, self._leash = _spawn(
             [*self._launch.argv, *arguments], self._launch, self._kernel_limit_bytes
         )
         self._tail = _Tail(self._child.stderr)
-        self._on_start(self._child.pid)
+        self._opening.on_start(self._child.pid, self.kill)
 
     def _wait_until_ready(self) -> None:
         started = time.monotonic()
         while not self._is_ready():
             waited = time.monotonic() - started
             self._raise_if_hopeless(waited)
-            self._observer(LoadProgress(waited, "".join(self.last_words[-1:])))
+            words = "".join(last_lines(self.last_words, 1))
+            self._opening.observer(RuntimeEvent("load", waited, words))
             time.sleep(_POLL_SECONDS)
         self.load_seconds = time.monotonic() - started
 
@@ -323,27 +255,20 @@ class ServerProcess:
             known = self.client.get("/v1/models")
         except RequestError:
             return False
-        if not _names(known, self.alias):
+        if not _names(known, self.model):
             raise _PortTakenError
         return self.returncode is None
 
     def _raise_if_hopeless(self, waited_seconds: float) -> None:
-        reason = self._stop_reason()
-        if reason is not None:
-            raise StoppedError(
-                f"{self._launch.name} was ended while it loaded, before the machine suffered: "
-                f"{reason}.",
-                hint="Take a smaller model or --context, or close other programs.",
-                context=last_lines(self.last_words),
-            )
+        self._opening.check()
         if self.returncode is not None:
-            self._tail.finish()
-            if explain_death("", self._running.wait(), "\n".join(self.last_words)).kind == "port":
+            if self._why().cause is Cause.PORT:
                 raise _PortTakenError
-            raise self.failure()
-        if waited_seconds > self._deadline_seconds:
+            raise self._failure()
+        deadline_seconds = self._opening.deadline_seconds
+        if waited_seconds > deadline_seconds:
             raise SmokeFailedError(
-                f"{self._launch.name} was not ready after {self._deadline_seconds:.0f} seconds.",
+                f"{self._launch.name} was not ready after {deadline_seconds:.0f} seconds.",
                 hint="Try a smaller model: a slow disk or too little memory can be why.",
                 context=last_lines(self.last_words),
             )
@@ -419,7 +344,7 @@ def _spawn(
     if os.name != "posix":
         return _spawn_plainly(argv, environment), -1
     theirs, ours = os.pipe()
-    tethered = [sys.executable, "-I", "-S", tether.__file__, str(theirs)]
+    tethered = [sys.executable, "-I", "-S", _TETHER, str(theirs)]
     tethered += [str(memory_limit_bytes), *argv]
     try:
         child = subprocess.Popen(

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Protocol, runtime_checkable
 
 from setup_manager.download import DownloadEvent
-from setup_manager.smoke import SmokeEvent
+from setup_manager.runtimes import RuntimeEvent
 
 
 class StageStatus(StrEnum):
@@ -49,7 +49,7 @@ class Observer(Protocol):
     def download(self, event: DownloadEvent) -> None:
         """A file came a little further."""
 
-    def smoke(self, event: SmokeEvent) -> None:
+    def smoke(self, event: RuntimeEvent) -> None:
         """A smoke test came a little further."""
 
     def note(self, text: str) -> None:
@@ -65,7 +65,7 @@ class Silence:
     def download(self, event: DownloadEvent) -> None:
         """Do nothing."""
 
-    def smoke(self, event: SmokeEvent) -> None:
+    def smoke(self, event: RuntimeEvent) -> None:
         """Do nothing."""
 
     def note(self, text: str) -> None:

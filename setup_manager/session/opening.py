@@ -12,7 +12,6 @@ from setup_manager.download import DownloadOptions
 from setup_manager.errors import UsageError
 from setup_manager.library import Host, Place, this_host
 from setup_manager.net import HubAccess, NetworkOptions
-from setup_manager.runtimes.releases import RELEASES_URL
 from setup_manager.session.events import Observer
 from setup_manager.session.session import Session
 
@@ -68,7 +67,7 @@ def open_session(
         catalog_path=Path(named_catalog) if named_catalog else None,
         recovering=recovering,
         private_words=host.private_words,
-        releases_url=environment.get("GEMMA_SETUP_RELEASES_URL") or RELEASES_URL,
+        releases_url=environment.get("GEMMA_SETUP_RELEASES_URL", ""),
         program=program,
         observer=observer,
         cancel=cancel,

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING
 
 from setup_manager.catalog import Catalog, load_catalog
 from setup_manager.library import History, Inventory, Measurements, Paths
-from setup_manager.runtimes.presets import Presets
-from setup_manager.runtimes.releases import RELEASES_URL
+from setup_manager.runtimes import REGISTRY
 from setup_manager.session.events import Observer, Silence
 
 if TYPE_CHECKING:
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from setup_manager.library import HubCacheLayout, PlainFolderLayout
     from setup_manager.machine import Machine
     from setup_manager.net import Hub, HubAccess, NetworkOptions, Origin
-    from setup_manager.runtimes.llama_builds import LlamaBuilds
+    from setup_manager.runtimes import Runtime
 
 
 class Session:
@@ -37,7 +36,7 @@ class Session:
         downloading: How a download behaves.
         catalog_path: Another catalogue than the package's.
         private_words: Names of the user and the machine, masked in what is shared.
-        releases_url: Where the releases of llama.cpp are listed.
+        releases_url: Where the releases of llama.cpp are listed, ``""`` for its own list.
         program: How this program is called, for commands that are shown to be typed.
         recovering: Whether downloads look for what other tools left.
         observer: Who is told how the work goes.
@@ -56,7 +55,7 @@ class Session:
         catalog_path: Path | None = None,
         recovering: bool = True,
         private_words: tuple[str, ...] = (),
-        releases_url: str = RELEASES_URL,
+        releases_url: str = "",
         program: str = "gemma-setup",
         observer: Observer | None = None,
         cancel: threading.Event | None = None,
@@ -112,17 +111,14 @@ class Session:
         }
         return read_machine(places=places, environment=self.environment)
 
-    @property
-    def presets(self) -> Presets:
-        """The preset file for llama-server's router mode."""
-        return Presets(self.paths.data.path / "llama.cpp" / "presets.ini")
+    def runtime(self, name: str) -> Runtime:
+        """Return a runtime by its name in `REGISTRY`."""
+        return REGISTRY[name](self)
 
     @property
-    def builds(self) -> LlamaBuilds:
-        """The llama.cpp builds that this tool installed."""
-        from setup_manager.runtimes.llama_builds import LlamaBuilds
-
-        return LlamaBuilds(self.paths.data.path / "llama.cpp" / "builds")
+    def runtimes(self) -> tuple[Runtime, ...]:
+        """Every runtime that there is, the preferred one first."""
+        return tuple(map(self.runtime, REGISTRY))
 
     @cached_property
     def layout(self) -> HubCacheLayout | PlainFolderLayout:

@@ -19,18 +19,19 @@ from setup_manager.catalog import (
     Selection,
     Variant,
     VariantReference,
+    architecture_from_header,
     label_of,
     parse_model,
     select_files,
 )
 from setup_manager.errors import UsageError
 from setup_manager.fit import (
-    WeightsFacts,
-    architecture_from_header,
-    weights_from_headers,
-    weights_of,
+    Load,
+    Settings,
+    Weights,
 )
 from setup_manager.gguf import Header
+from setup_manager.machine import Machine
 from setup_manager.session.headers import local_headers, remote_headers
 from setup_manager.session.session import Session
 
@@ -87,7 +88,7 @@ class Subject:
         return self._selection.variant if self._selection else self._variant_of_header()
 
     @cached_property
-    def weights(self) -> WeightsFacts:
+    def weights(self) -> Weights:
         """What its weights are made of: by its own header where that is known.
 
         Raises:
@@ -103,16 +104,27 @@ class Subject:
                 raise unknown_architecture(self.name)
             return weights
         size = sum(artifact.size_bytes for artifact in self.model.weights)
-        exact = weights_from_headers(self.variant.architecture, headers, size)
+        exact = Weights.of_headers(self.variant.architecture, self.quantization, headers, size)
         projector, drafter = self._companion_bytes(weights)
         return replace(exact, projector_file_bytes=projector, drafter_file_bytes=drafter)
 
-    def _catalogued_weights(self) -> WeightsFacts | None:
+    def load(self, settings: Settings, machine: Machine) -> Load:
+        """Put it on a machine, started with settings.
+
+        Raises:
+            UsageError: If it is of another architecture, or the settings go beyond it.
+            SetupError: If the hub has to be asked and cannot be.
+        """
+        if self.variant is None:
+            raise unknown_architecture(self.name)
+        return Load(self.variant.architecture, self.weights, settings, machine)
+
+    def _catalogued_weights(self) -> Weights | None:
         if self._selection is None:
             return None
-        return weights_of(self._session.catalog, self._selection.weights, self._selection.variant)
+        return Weights.of_file(self._session.catalog, self._selection.weights)
 
-    def _companion_bytes(self, catalogued: WeightsFacts | None) -> tuple[int, int]:
+    def _companion_bytes(self, catalogued: Weights | None) -> tuple[int, int]:
         """Lengths of projector and drafter: of the variant's, else of the files themselves."""
         if catalogued is not None:
             return catalogued.projector_file_bytes, catalogued.drafter_file_bytes
@@ -150,6 +162,11 @@ class Subject:
             licence=header.text("general.license") or "",
             quality=len(self._session.catalog.variants) + 1,
         )
+
+    @property
+    def variant_key(self) -> str | None:
+        """Which variant of the catalogue it is, None for another; asks nobody."""
+        return self._selection.variant.key if self._selection else None
 
     @property
     def file(self) -> CatalogFile | None:

@@ -10,25 +10,23 @@ from setup_manager._doors import lazy
 
 if TYPE_CHECKING:
     from setup_manager.smoke.report import Prediction, SmokeReport, require_passed
-    from setup_manager.smoke.request import SmokeEvent, SmokeRequest, Watch
-    from setup_manager.smoke.run import run_smoke, run_smoke_ollama, smoke_options
+    from setup_manager.smoke.request import SmokeRequest, Watch
+    from setup_manager.smoke.run import SMOKE_CONTEXT, run_smoke
 
 __all__ = [
+    "SMOKE_CONTEXT",
     "Prediction",
-    "SmokeEvent",
     "SmokeReport",
     "SmokeRequest",
     "Watch",
     "require_passed",
     "run_smoke",
-    "run_smoke_ollama",
-    "smoke_options",
 ]
 
 if not TYPE_CHECKING:
     __getattr__ = lazy(
         __name__,
         report="Prediction SmokeReport require_passed",
-        request="SmokeEvent SmokeRequest Watch",
-        run="run_smoke run_smoke_ollama smoke_options",
+        request="SmokeRequest Watch",
+        run="SMOKE_CONTEXT run_smoke",
     )

@@ -7,7 +7,7 @@ from typing import Any
 
 from setup_manager.errors import SmokeFailedError
 from setup_manager.machine import ProcessMemory
-from setup_manager.smoke.chat import Completion
+from setup_manager.runtimes import Completion
 
 
 @dataclass(frozen=True, slots=True)

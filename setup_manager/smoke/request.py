@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from setup_manager.library import InstalledModel
 from setup_manager.machine import ProcessMemory, Reading
-from setup_manager.runtimes.options import StartOptions
+from setup_manager.runtimes import RuntimeEvent, RuntimeStatus, StartOptions
 from setup_manager.smoke.guard import Limits
 from setup_manager.smoke.report import Prediction
 
@@ -16,8 +17,9 @@ class SmokeRequest:
     """What is tested, and how far.
 
     Attributes:
-        model: Its name, for the report.
-        options: Start parameters; see `smoke_options`.
+        model: The installed model.
+        status: The runtime as it was found.
+        options: How it is started for use; the test takes a short context of it.
         predicted: What was computed beforehand.
         image: Whether a picture is asked about instead (needs the projector).
         has_gpu: Whether the model may run on a GPU, so that a failure is tried on the CPU.
@@ -26,7 +28,8 @@ class SmokeRequest:
         long_minutes: How long generation is repeated, to see what heat does; 0 for once.
     """
 
-    model: str
+    model: InstalledModel
+    status: RuntimeStatus
     options: StartOptions
     predicted: Prediction | None = None
     image: bool = False
@@ -34,24 +37,6 @@ class SmokeRequest:
     load_seconds: float = 600.0
     total_seconds: float = 1200.0
     long_minutes: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class SmokeEvent:
-    """Progress.
-
-    Attributes:
-        stage: ``"load"``, ``"warm-up"``, ``"question"``, ``"measure"``, ``"long"``,
-            ``"drafter"`` or ``"cpu"``.
-        seconds: Since the stage began.
-        detail: The engine's last line while loading; a speed while measuring.
-        share: How much of the model is in memory while it loads, from 0 to 1; None elsewhere.
-    """
-
-    stage: str
-    seconds: float = 0.0
-    detail: str = ""
-    share: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,4 +56,4 @@ class Watch:
     limits: Limits = field(default_factory=Limits)
 
 
-Observer = Callable[[SmokeEvent], None]
+Observer = Callable[[RuntimeEvent], None]

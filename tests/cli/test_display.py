@@ -19,8 +19,8 @@ from setup_manager.machine.live import Reading
 from setup_manager.rehearsal.faults import always, nth, reset_after, status, trickle
 from setup_manager.rehearsal.loopback import LoopbackHub
 from setup_manager.rehearsal.model import FILE_NAME, REPOSITORY, VARIANT, model_path
+from setup_manager.runtimes.base import RuntimeEvent
 from setup_manager.session.events import StageEvent, StageStatus
-from setup_manager.smoke.request import SmokeEvent
 from tests.cli.hub import catalog_file, environment_for
 from tests.cli.runner import Program
 from tests.cli.screen import Screen, masked
@@ -162,7 +162,7 @@ def test_a_long_smoke_test_is_told_without_a_terminal_too() -> None:
     display = PlainDisplay(plain_terminal(paper), clock=lambda: now[0])
     for second in range(31):
         now[0] = float(second)
-        display.smoke(SmokeEvent("load", float(second), share=second / 40))
+        display.smoke(RuntimeEvent("load", float(second), share=second / 40))
     assert [line.split(" · ")[1] for line in paper.text.splitlines()] == [
         "25 % in memory", "50 % in memory", "75 % in memory",
     ]  # fmt: skip
@@ -217,7 +217,7 @@ def test_memory_and_heat_are_shown_while_the_model_speaks() -> None:
     paper, now = Watched(), [0.0]
     terminal = watched_terminal(paper)
     display = TerminalDisplay(terminal, StatusLine(terminal), clock=lambda: now[0])
-    display.smoke(SmokeEvent("question"))
+    display.smoke(RuntimeEvent("question"))
     now[0] = 2.0
     display.reading(Reading(2.0, 3 << 30, 8 << 30, celsius=61.0), None)
     assert "asking a question · 2.0 s · 3.0 GiB free, 61 °C" in paper.text
@@ -232,7 +232,7 @@ def test_a_vanished_terminal_does_not_end_the_guard() -> None:
     paper, now = Watched(), [0.0]
     terminal = watched_terminal(paper)
     display = TerminalDisplay(terminal, StatusLine(terminal), clock=lambda: now[0])
-    display.smoke(SmokeEvent("question"))
+    display.smoke(RuntimeEvent("question"))
     paper.gone = True
     now[0] = 2.0
     display.reading(Reading(2.0, 3 << 30, 8 << 30), None)

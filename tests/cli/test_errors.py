@@ -17,7 +17,7 @@ from setup_manager.net.faults import Action, Asked, Fault, Verdict
 from setup_manager.rehearsal.faults import always, nth, reset_after, trickle
 from setup_manager.rehearsal.loopback import LoopbackHub
 from setup_manager.rehearsal.model import FILE_NAME, REPOSITORY, VARIANT, model_path
-from setup_manager.runtimes.server import _DEATHS, explain_death
+from setup_manager.runtimes.failures import SIGNS, Cause, explain_end
 from tests.cli.hub import catalog_file, environment_for
 from tests.cli.runner import Program
 from tests.support.waiting import wait_until
@@ -145,12 +145,13 @@ def test_every_fault_has_its_code_and_a_way_on(fault: Fault, asked: Asked) -> No
     assert "{" not in error.message + error.hint
 
 
-@pytest.mark.parametrize("last_words", ["", *(pattern for pattern, *_ in _DEATHS)])
+@pytest.mark.parametrize("last_words", ["", *(sign.words for sign in SIGNS)])
 def test_every_death_of_an_engine_has_a_way_on(last_words: str) -> None:
     said = last_words.split("|", maxsplit=1)[0].replace("(invalid", "invalid arguments: -")
-    death = explain_death("llama.cpp", 1, said.replace(r"^cannot run \S+: ", "cannot run x: "))
-    assert death.kind == "other" or last_words
-    assert death.hint.split()[0] in _VERBS
+    said = said.replace(r"^cannot run \S+: ", "cannot run x: ").replace("(model )?", "")
+    failure = explain_end("llama.cpp", "Update it.", 1, said)
+    assert (failure.cause is Cause.OTHER) == (not last_words)
+    assert failure.hint.split()[0] in _VERBS
 
 
 def test_the_exit_codes_are_those_of_the_contract() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from setup_manager.rehearsal.loopback import LoopbackHub
 from setup_manager.rehearsal.model import FILE_NAME, REPOSITORY, VARIANT, model_path
-from setup_manager.runtimes.ollama.server import connect, list_models
+from setup_manager.runtimes.ollama.server import connect, list_models, show
 from tests.cli.hub import catalog_file, environment_for
 from tests.cli.runner import Program
 from tests.runtimes.archives import FAKE_SERVER
@@ -264,3 +264,46 @@ def test_a_file_that_two_models_share_goes_with_the_last(at_hub: Program) -> Non
     first = at_hub("remove", VARIANT, "--yes", "--json")
     assert first.document["data"]["kept"][0]["reason"] == "also belongs to org/other:F16"
     assert path.exists()
+
+
+def test_one_name_on_two_servers_is_two_registrations(standin: Program) -> None:
+    register(standin)
+    elsewhere = standin.home / "other" / "models"
+    with ollama_standin(elsewhere) as endpoint:
+        other = Program(standin.home, {**standin.environment, "OLLAMA_HOST": endpoint})
+        register(other)
+        assert registered(standin) == [NAME, NAME]
+        assert register(standin)["already"] is True
+        assert register(other)["already"] is True
+        assert other("remove", VARIANT, "--yes").code == 0
+        assert models_of(other) == {}
+    assert models_of(standin) == {}
+
+
+def test_a_server_is_the_same_by_each_of_its_names(standin: Program) -> None:
+    register(standin)
+    named = standin.environment["OLLAMA_HOST"].replace("127.0.0.1", "localhost")
+    assert register(Program(standin.home, {**standin.environment, "OLLAMA_HOST": named}))["already"]
+    assert registered(standin) == [NAME]
+
+
+def test_a_drafter_is_not_compared_by_a_server_that_has_one_way_only(standin: Program) -> None:
+    register(standin)
+    inventory = standin.home / ".local" / "state" / "gemma-setup" / "inventory"
+    (record,) = inventory.glob("*.json")
+    document = json.loads(record.read_text())
+    drafter = {**document["files"][0], "artifact": {**document["files"][0]["artifact"]}}
+    drafter["artifact"]["role"] = "drafter"
+    record.write_text(json.dumps({**document, "files": [*document["files"], drafter]}))
+    finished = standin("smoke", VARIANT, "--runtime", "ollama", "--with-drafter", "--json")
+    assert finished.code == 2, finished.stdout
+    error = finished.document["errors"][0]
+    assert error["code"] == "drafter-not-comparable"
+    assert "--with-drafter" in error["hint"]
+
+
+def test_a_linked_model_is_described_as_its_file_describes_itself(standin: Program) -> None:
+    register(standin, "--ollama-link")
+    (model,) = list_models(connect(standin.environment["OLLAMA_HOST"]))
+    shown = show(connect(standin.environment["OLLAMA_HOST"]), model.name)["details"]
+    assert (shown["parameter_size"], shown["quantization_level"]) == ("703K", "F16")

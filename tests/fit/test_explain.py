@@ -6,12 +6,14 @@ from itertools import pairwise
 
 import pytest
 
+from setup_manager.app.reasons import explanation_reasons
 from setup_manager.catalog.load import load_catalog
 from setup_manager.catalog.select import weight_files
 from setup_manager.cli.render.explain_text import Screen, explanation_lines
-from setup_manager.fit.explain import Candidate, Explanation, explain_fit
-from setup_manager.fit.recommend import weights_of
+from setup_manager.fit.explanation import Explanation, explain
+from setup_manager.fit.load import Load
 from setup_manager.fit.settings import Settings
+from setup_manager.fit.weights import Weights
 from setup_manager.machine.facts import Machine
 
 from .machines import card, cpu_machine, mac
@@ -26,12 +28,14 @@ MACHINES = {
 
 def explained(variant_key: str, machine: Machine, context: int = 8192) -> Explanation:
     variant = CATALOG.variants[variant_key]
-    candidates = [
-        Candidate(file.quantization, weights_of(CATALOG, file, variant))
-        for file in weight_files(CATALOG, variant_key)
-    ]
+    candidates = [Weights.of_file(CATALOG, file) for file in weight_files(CATALOG, variant_key)]
     chosen = next(c for c in candidates if c.quantization == variant.default_quantization)
-    return explain_fit(variant, chosen, Settings(context), machine, others=candidates)
+    return explain(
+        Load(variant.architecture, chosen, Settings(context), machine),
+        model=f"{variant_key}:{chosen.quantization}",
+        name=variant.name,
+        others=candidates,
+    )
 
 
 @pytest.mark.parametrize("machine", sorted(MACHINES))
@@ -66,13 +70,36 @@ def test_the_ceiling_is_above_the_likely_speed() -> None:
 
 
 def test_sentences_are_said_only_where_they_are_true() -> None:
-    moe = " ".join(explained("26b", MACHINES["cpu"]).reasons)
+    moe = " ".join(explanation_reasons(explained("26b", MACHINES["cpu"])))
     assert "128 experts" in moe
     assert "per-layer" not in moe
-    assert "uses the file where it lies" in " ".join(explained("e4b", MACHINES["mac"]).reasons)
-    on_card = " ".join(explained("e4b", MACHINES["card"]).reasons)
+    assert "uses the file where it lies" in " ".join(
+        explanation_reasons(explained("e4b", MACHINES["mac"]))
+    )
+    on_card = " ".join(explanation_reasons(explained("e4b", MACHINES["card"])))
     assert "so the card needs" in on_card
     assert "rearranges" not in on_card
+
+
+def test_what_limits_is_what_the_ceiling_is_named_for() -> None:
+    """Two cores are bound by arithmetic: memory bandwidth would allow more than they reach."""
+    few = explained("e4b", MACHINES["cpu"])
+    said = " ".join(explanation_reasons(few))
+    assert few.speed.limited_by == "arithmetic"
+    assert "the arithmetic of this CPU allows" in said
+    assert "memory bandwidth" not in said
+    many = explained("e4b", cpu_machine(20, 24, cores=16, bandwidth=32.8e9))
+    assert many.speed.limited_by == "memory bandwidth"
+    assert "memory bandwidth allows" in " ".join(explanation_reasons(many))
+
+
+def test_a_context_that_does_not_fit_has_beside_it_the_longest_that_does() -> None:
+    machine = cpu_machine(22, 24)
+    found = explained("31b", machine, context=262144)
+    assert found.verdict == "no"
+    assert 0 < found.longest_context < 262144
+    assert explained("31b", machine, found.longest_context).verdict == "fits"
+    assert explained("31b", machine, found.longest_context + 1024).verdict != "fits"
 
 
 def test_plain_screens_get_no_block_characters() -> None:

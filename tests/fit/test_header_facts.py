@@ -8,10 +8,10 @@ from types import MappingProxyType
 
 import pytest
 
+from setup_manager.catalog.header import architecture_from_header
 from setup_manager.catalog.load import load_catalog
 from setup_manager.errors import UsageError
-from setup_manager.fit.header_facts import architecture_from_header, weights_from_headers
-from setup_manager.fit.weights import estimated_weights
+from setup_manager.fit.weights import Weights, estimated_weights
 from setup_manager.gguf.header import Header, read_header
 
 VARIANTS = load_catalog().variants
@@ -42,7 +42,7 @@ def test_the_architecture_is_the_catalogues(written: tuple[str, int, Header]) ->
 def test_the_content_agrees_with_the_label(written: tuple[str, int, Header]) -> None:
     variant, size, header = written
     architecture = VARIANTS[variant].architecture
-    own = weights_from_headers(architecture, [header], size)
+    own = Weights.of_headers(architecture, QUANTIZATION, [header], size)
     label = estimated_weights(architecture, QUANTIZATION)
     assert own.confirmed
     assert replace(own, confirmed=False, source="", file_bytes=0) == replace(

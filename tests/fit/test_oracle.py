@@ -16,7 +16,7 @@ from setup_manager.units import MIB
 ORACLE = shutil.which("llama-fit-params")
 CASES = (
     Settings(8192),
-    Settings(32768, KvType.Q8_0, KvType.F16, ubatch=1024),
+    Settings(32768, KvType("q8_0", "f16"), ubatch=1024),
     Settings(4096, slots=3),
     Settings(8192, flash_attention=False),
 )

@@ -19,7 +19,7 @@ from setup_manager.cli.interrupt import Interruption
 from setup_manager.library.host import this_host
 from setup_manager.rehearsal.model import model_path
 from setup_manager.runtimes import server
-from setup_manager.runtimes.base import ModelFiles
+from setup_manager.runtimes.base import ModelFiles, Opening
 from setup_manager.runtimes.options import StartOptions
 from setup_manager.runtimes.server import ServerProcess
 from tests.api.conftest import Surroundings
@@ -179,7 +179,7 @@ def test_a_server_child_runs_and_ends_where_it_cannot_be_tethered(
 
     monkeypatch.setattr(server, "os", WindowsNamed())
     launch = FakeServer(tmp_path, "fine").launch(ModelFiles(Path("/m.gguf")), StartOptions())
-    with ServerProcess(launch, deadline_seconds=20) as running:
+    with ServerProcess(launch, Opening(deadline_seconds=20)) as running:
         assert running.client.status("/health") == 200
         pid = running.pid
     assert running.returncode is not None

@@ -9,9 +9,10 @@ from setup_manager.download.events import DownloadEvent, Kind
 from setup_manager.library.history import MOST_INCIDENTS, MOST_SAMPLES, History, ModelHistory
 from setup_manager.machine.live import ProcessMemory, Reading
 from setup_manager.rehearsal.model import model_path
+from setup_manager.runtimes.base import RuntimeEvent
 from setup_manager.session.events import Silence, StageEvent, StageStatus
 from setup_manager.session.session import Session
-from setup_manager.smoke.request import SmokeEvent, Watch
+from setup_manager.smoke.request import Watch
 from tests.report.conftest import MODEL
 from tests.support.sessions import session_at
 
@@ -28,7 +29,7 @@ class Listener(Silence):
     def download(self, event: DownloadEvent) -> None:
         self.told.append(event)
 
-    def smoke(self, event: SmokeEvent) -> None:
+    def smoke(self, event: RuntimeEvent) -> None:
         self.told.append(event)
 
     def note(self, text: str) -> None:
@@ -53,7 +54,7 @@ def test_everything_is_passed_on_as_it_came() -> None:
     told = [
         StageEvent("check", StageStatus.DONE),
         event(Kind.PROGRESS, 5),
-        SmokeEvent("load"),
+        RuntimeEvent("load"),
         "a note",
     ]
     recorder.stage(told[0])  # type: ignore[arg-type]
@@ -123,14 +124,14 @@ def test_what_the_guard_reads_is_remembered_with_the_steps(tmp_path: Path) -> No
     recorder = Recorder(Silence(), clock)
     readings = iter(Reading(0.0, 900 - n, 1000, celsius=50.0 + n) for n in range(3))
     watch = observed(Watch(lambda: next(readings), lambda _: ProcessMemory(70, 40, 20)), recorder)
-    recorder.smoke(SmokeEvent("load"))
+    recorder.smoke(RuntimeEvent("load"))
     watch.read()
     watch.read_process(1)
     clock.now += 1
-    recorder.smoke(SmokeEvent("load", 1.0, "a line"))
+    recorder.smoke(RuntimeEvent("load", 1.0, "a line"))
     watch.read()
     clock.now += 1
-    recorder.smoke(SmokeEvent("measure"))
+    recorder.smoke(RuntimeEvent("measure"))
     watch.read()
     recorder.save(History(tmp_path), "m")
     run = History(tmp_path).find("m").smoke

@@ -110,6 +110,10 @@ def eat_memory() -> None:
 def main() -> None:
     with (HERE / "starts").open("a") as starts:
         starts.write(json.dumps(ARGUMENTS) + "\n")
+    model = Path(value("--model"))
+    if model.is_file() and model.read_bytes()[4:8] == bytes(4):
+        sys.stderr.write("gguf_init_from_file_ptr: bad GGUF version 0\n")
+        sys.exit(1)
     if WAY == "too-old":
         sys.stderr.write(TOO_OLD)
         sys.exit(1)

@@ -13,17 +13,16 @@ import pytest
 
 from setup_manager.errors import RuntimeMissingError, SmokeFailedError
 from setup_manager.runtimes import embedded
-from setup_manager.runtimes.base import Launch, ModelFiles
+from setup_manager.runtimes.base import ModelFiles
 from setup_manager.runtimes.options import StartOptions
-from setup_manager.runtimes.server import ServerProcess
-from tests.support.waiting import wait_until
+from setup_manager.runtimes.server import Launch, ServerProcess
 
 pytest.importorskip("xllamacpp")
 pytestmark = pytest.mark.real_runtime
 
 
 def launch(model: Path, **options: object) -> Launch:
-    return embedded.EmbeddedEngine().launch(ModelFiles(model), StartOptions(**options))  # type: ignore[arg-type]
+    return embedded.engine_launch(ModelFiles(model), StartOptions(**options))  # type: ignore[arg-type]
 
 
 def test_the_installed_engine_is_found_and_knows_gemma4() -> None:
@@ -40,7 +39,7 @@ def test_it_serves_on_loopback_under_its_alias_and_ends_with_the_context(
     with ServerProcess(launch(random_model, context=512), grace_seconds=60.0) as server:
         assert server.endpoint.startswith("http://127.0.0.1:")
         (entry,) = server.client.get("/v1/models")["data"]
-        assert entry["id"] == server.alias
+        assert entry["id"] == server.model
         assert entry["meta"]["n_ctx"] == 512
         assert 0 < server.load_seconds < 60
         pid = server.pid
@@ -61,7 +60,7 @@ def test_every_start_parameter_is_taken_by_the_engine(random_model: Path) -> Non
         context_checkpoints=1,
         unified_kv=True,
     )
-    start = embedded.EmbeddedEngine().launch(ModelFiles(random_model), options)
+    start = embedded.engine_launch(ModelFiles(random_model), options)
     with ServerProcess(start) as server:
         assert server.client.get("/props")["total_slots"] == 2
 
@@ -90,10 +89,10 @@ def test_the_server_ends_when_the_process_that_wanted_it_is_killed(
         "import sys, time\n"
         "from pathlib import Path\n"
         "from setup_manager.runtimes.base import ModelFiles\n"
-        "from setup_manager.runtimes.embedded import EmbeddedEngine\n"
+        "from setup_manager.runtimes.embedded import engine_launch\n"
         "from setup_manager.runtimes.options import StartOptions\n"
         "from setup_manager.runtimes.server import ServerProcess\n"
-        "start = EmbeddedEngine().launch(ModelFiles(Path(sys.argv[1])), StartOptions())\n"
+        "start = engine_launch(ModelFiles(Path(sys.argv[1])), StartOptions())\n"
         "with ServerProcess(start) as server:\n"
         "    print(server.pid, flush=True)\n"
         "    time.sleep(600)\n"
@@ -115,7 +114,6 @@ def test_the_server_ends_when_the_process_that_wanted_it_is_killed(
 def test_a_child_that_is_killed_from_outside_is_reported_so(random_model: Path) -> None:
     with ServerProcess(launch(random_model)) as server:
         os.kill(server.pid, signal.SIGKILL)
-        wait_until(lambda: server.returncode is not None, what="the server has ended")
-        failure = server.failure()
-    assert isinstance(failure, SmokeFailedError)
-    assert "killed from outside" in failure.message
+        with pytest.raises(SmokeFailedError) as caught:
+            server.wait()
+    assert "killed from outside" in caught.value.message

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from setup_manager.runtimes import llama_cpp
 from setup_manager.runtimes.base import ModelFiles
-from setup_manager.runtimes.llama_cpp import LlamaServer, parse_version
+from setup_manager.runtimes.llama_cpp import parse_version, server_launch
 from setup_manager.runtimes.options import StartOptions
 from tests.runtimes.archives import FAKE_SERVER
 
@@ -106,8 +106,8 @@ def test_any_answer_to_version_is_read(said: str) -> None:
 def test_the_start_parameters_become_flags_and_unknown_ones_are_left_out() -> None:
     options = StartOptions(context=2048, slots=2, value_type="q8_0", gpu_layers=7, threads=3)
     files = ModelFiles(Path("/m.gguf"), Path("/p.gguf"), Path("/d.gguf"))
-    server = LlamaServer(Path("/bin/llama-server"), frozenset({"ctx-size", "cors-origins"}))
-    argv = server.launch(files, options).argv
+    known = frozenset({"ctx-size", "cors-origins"})
+    argv = server_launch(Path("/bin/llama-server"), known, files, options).argv
     pairs = dict(pairwise(argv))
     assert pairs["--model"] == "/m.gguf"
     assert pairs["--mmproj"] == "/p.gguf"
@@ -120,7 +120,7 @@ def test_the_start_parameters_become_flags_and_unknown_ones_are_left_out() -> No
     assert pairs["--flash-attn"] == "on"
     assert pairs["--cors-origins"] == "localhost"
     assert "--cache-ram" not in argv
-    assert "--cache-ram" in LlamaServer(Path("/x")).launch(files, options).argv
+    assert "--cache-ram" in server_launch(Path("/x"), frozenset(), files, options).argv
 
 
 @pytest.mark.real_runtime

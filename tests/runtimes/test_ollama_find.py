@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from setup_manager.errors import RegistrationFailedError, RuntimeMissingError
-from setup_manager.runtimes import ollama
+from setup_manager.runtimes.ollama import Ollama
+from setup_manager.runtimes.ollama.registration import OllamaRequest, register, register_by_link
+from setup_manager.runtimes.ollama.server import connect, find
 from setup_manager.runtimes.ollama.store import (
     BlobFile,
     ModelFacts,
@@ -41,7 +43,7 @@ def test_a_server_is_judged_by_its_version(
     tmp_path: Path, version: str, variant: str | None, gemma4: bool | None, word: str
 ) -> None:
     with ollama_standin(tmp_path, version) as endpoint:
-        status = ollama.find({"OLLAMA_HOST": endpoint}, variant=variant)
+        status = Ollama.judged(find({"OLLAMA_HOST": endpoint}), variant)
     assert (status.found, status.version, status.endpoint) == (True, version, endpoint)
     assert status.gemma4 is gemma4
     assert word in status.detail
@@ -52,7 +54,7 @@ def test_a_program_without_a_server_is_found_and_told_how_to_start(tmp_path: Pat
     program = tmp_path / "ollama"
     program.write_text("#!/bin/sh\n")
     program.chmod(0o755)
-    status = ollama.find({"OLLAMA_HOST": "127.0.0.1:9", "PATH": str(tmp_path)})
+    status = find({"OLLAMA_HOST": "127.0.0.1:9", "PATH": str(tmp_path)})
     assert (status.found, status.endpoint, status.gemma4) == (True, "", None)
     assert status.path == str(program)
     assert "ollama serve" in status.hint
@@ -61,16 +63,16 @@ def test_a_program_without_a_server_is_found_and_told_how_to_start(tmp_path: Pat
 def test_something_else_on_the_port_is_not_ollama() -> None:
     with release_server("b1", {"version": b"<html>"}) as server:
         host = f"127.0.0.1:{server.port}"
-        status = ollama.find({"OLLAMA_HOST": host})
+        status = find({"OLLAMA_HOST": host})
         with pytest.raises(RuntimeMissingError):
-            ollama.connect(f"http://{host}")
+            connect(f"http://{host}")
     assert not status.found
     assert "not Ollama" in status.detail
 
 
 def test_a_server_that_is_not_there_cannot_be_connected_to() -> None:
     with pytest.raises(RuntimeMissingError) as caught:
-        ollama.connect("http://127.0.0.1:9")
+        connect("http://127.0.0.1:9")
     assert caught.value.exit_code == 15
 
 
@@ -151,11 +153,11 @@ def test_a_store_of_another_user_is_uploaded_to(tmp_path: Path) -> None:
     file = blob_file(Path("/tmp") / f"gemma-setup-test-{os.getpid()}.gguf")
     try:
         with ollama_standin(tmp_path / "store") as endpoint:
-            client = ollama.connect(endpoint)
+            client = connect(endpoint)
             stores = (tmp_path / "store",)
-            request = ollama.OllamaRequest("gemma-4-e4b:q", (file,), StartOptions(), stores)
-            linked = as_nobody(lambda: ollama.register_by_link(client, request))
-            uploaded = as_nobody(lambda: ollama.register(client, request).uploaded_bytes)
+            request = OllamaRequest("gemma-4-e4b:q", (file,), StartOptions(), stores)
+            linked = as_nobody(lambda: register_by_link(client, request))
+            uploaded = as_nobody(lambda: register(client, request).uploaded_bytes)
     finally:
         file.path.unlink()
     assert linked.startswith("refused: No store")
@@ -168,7 +170,7 @@ def test_all_that_is_written_belongs_to_the_servers_user(tmp_path: Path) -> None
     (store / "manifests").mkdir()
     for folder in (store / "blobs", store / "manifests"):
         os.chown(folder, NOBODY, NOBODY)
-    write_manifest(store, "gemma-4-e4b:q", [file], ModelFacts(), {"num_ctx": 512})
+    write_manifest(store, "gemma-4-e4b:q", [file], ModelFacts("7.5B", "Q4_0"), {"num_ctx": 512})
     written = [path for path in store.rglob("*") if path != store / "manifests"]
     assert len(written) == 1 + 2 + 3 + 1  # blobs, two small ones, three folders, the manifest
     assert {path.stat().st_uid for path in written} == {NOBODY}

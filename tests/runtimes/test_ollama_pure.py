@@ -1,14 +1,25 @@
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from setup_manager.runtimes import ollama
 from setup_manager.runtimes.ollama.address import parse_host
 from setup_manager.runtimes.ollama.names import full_name, is_plain, registered_name
-from setup_manager.runtimes.ollama.store import store_of_modelfile
+from setup_manager.runtimes.ollama.server import find
+from setup_manager.runtimes.ollama.store import (
+    BlobFile,
+    ModelFacts,
+    model_facts,
+    short_count,
+    store_of_modelfile,
+)
 from setup_manager.runtimes.ollama.versions import assess, ollama_copies_bytes, parse_version
+
+RECORDING = Path(__file__).with_name("recordings") / "ollama-0.33.0-rc2.json"
 
 
 # The cases of TestHost in Ollama's envconfig/config_test.go, with listening addresses made
@@ -148,6 +159,27 @@ def test_the_store_is_read_from_a_modelfile() -> None:
 
 
 def test_a_server_that_is_not_there_is_not_found() -> None:
-    status = ollama.find({"OLLAMA_HOST": "127.0.0.1:9", "PATH": ""})
+    status = find({"OLLAMA_HOST": "127.0.0.1:9", "PATH": ""})
     assert status.endpoint == ""
     assert status.gemma4 is None
+
+
+@pytest.mark.parametrize(
+    ("number", "written"),
+    [(5, "5"), (999, "999"), (97_123, "97K"), (307_200_000, "307.20M"), (12 * 10**9, "12B")],
+)
+def test_a_count_is_written_as_ollama_writes_it(number: int, written: str) -> None:
+    assert short_count(number) == written
+
+
+def test_a_manifest_says_of_a_file_what_a_real_server_said_of_it(random_model: Path) -> None:
+    recorded = json.loads(RECORDING.read_text())
+    said = next(
+        answer["details"]
+        for exchange in recorded
+        if exchange["path"] == "/api/show"
+        for answer in exchange["answer"]
+        if "details" in answer
+    )
+    facts = model_facts([BlobFile(random_model.name, random_model, "0" * 64)])
+    assert facts == ModelFacts(said["parameter_size"], said["quantization_level"])

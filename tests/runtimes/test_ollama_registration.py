@@ -15,18 +15,28 @@ import pytest
 
 from setup_manager import rehearsal
 from setup_manager.errors import RegistrationFailedError
+from setup_manager.library.inventory import Registration
 from setup_manager.machine.live import machine_reader
 from setup_manager.machine.probe.system import LocalCommands, System
 from setup_manager.net.local import LocalClient
 from setup_manager.platforms import this_platform
-from setup_manager.runtimes import ollama
-from setup_manager.runtimes.ollama.registration import RegisterProgress
-from setup_manager.runtimes.ollama.server import find_model, list_models, show
-from setup_manager.runtimes.ollama.store import place_blob, store_of_modelfile
+from setup_manager.runtimes.base import RuntimeEvent
+from setup_manager.runtimes.ollama import Ollama
+from setup_manager.runtimes.ollama.registration import (
+    OllamaEntry,
+    OllamaRequest,
+    pull,
+    register,
+    register_by_link,
+    unregister,
+)
+from setup_manager.runtimes.ollama.server import connect, find, find_model, list_models, show
+from setup_manager.runtimes.ollama.store import BlobFile, place_blob, store_of_modelfile
 from setup_manager.runtimes.options import StartOptions
 from setup_manager.runtimes.server import free_port
 from setup_manager.smoke.request import SmokeRequest, Watch
-from setup_manager.smoke.run import run_smoke_ollama
+from setup_manager.smoke.run import run_smoke
+from tests.runtimes.installed import Place, installed
 from tests.runtimes.ollama_standin import ollama_standin
 from tests.runtimes.random_gguf import (
     write_random_drafter,
@@ -37,6 +47,8 @@ from tests.support.programs import OLLAMAS
 from tests.support.waiting import wait_until
 
 NAME = "gemma-4-e4b:UD-Q4_K_XL"
+# Of the rehearsal model: 703 thousand parameters, general.file_type 1.
+FACTS = ("703K", "F16")
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +84,7 @@ def real_ollama(store: Path) -> Iterator[str]:
         start_new_session=True,
     )
     try:
-        wait_until(lambda: ollama.find({"OLLAMA_HOST": address}).endpoint, 30, "an answer")
+        wait_until(lambda: find({"OLLAMA_HOST": address}).endpoint, 30, "an answer")
         yield f"http://{address}"
     finally:
         server.terminate()
@@ -81,30 +93,36 @@ def real_ollama(store: Path) -> Iterator[str]:
 
 @pytest.fixture
 def client(endpoint: str) -> Iterator[LocalClient]:
-    client = ollama.connect(endpoint)
+    client = connect(endpoint)
     yield client
     for model in list_models(client):
         client.send("DELETE", "/api/delete", {"model": model.name})
 
 
 @pytest.fixture
-def weights(random_model: Path, store: Path) -> ollama.BlobFile:
+def weights(random_model: Path, store: Path) -> BlobFile:
     """A copy beside the store, so that it can be linked."""
     path = store.parent / "random.gguf"
     if not path.exists():
         shutil.copyfile(random_model, path)
-    return ollama.BlobFile(path.name, path, hashlib.sha256(path.read_bytes()).hexdigest())
+    return BlobFile(path.name, path, hashlib.sha256(path.read_bytes()).hexdigest())
 
 
-def blob_file(path: Path, role: str = "weights") -> ollama.BlobFile:
+def blob_file(path: Path, role: str = "weights") -> BlobFile:
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-    return ollama.BlobFile(path.name, path, sha256, role)
+    return BlobFile(path.name, path, sha256, role)
 
 
-def request_for(file: ollama.BlobFile, *stores: Path, context: int = 1024) -> ollama.OllamaRequest:
+def request_for(file: BlobFile, *stores: Path, context: int = 1024) -> OllamaRequest:
     options = StartOptions(context=context)
-    facts = ollama.ModelFacts("8B", "Q4_K_M")
-    return ollama.OllamaRequest(NAME, (file,), options, stores, facts=facts)
+    return OllamaRequest(NAME, (file,), options, stores)
+
+
+def smoke_of(client: LocalClient, weights: Path) -> tuple[Ollama, SmokeRequest]:
+    runtime = Ollama(Place(weights.parent, {"OLLAMA_HOST": client.endpoint}))
+    kept = Registration("ollama", NAME, {"endpoint": client.endpoint})
+    model = installed(weights).with_registration(kept)
+    return runtime, SmokeRequest(model, runtime.find(), StartOptions())
 
 
 def watch() -> Watch:
@@ -116,25 +134,25 @@ def blobs(store: Path) -> set[str]:
 
 
 def test_the_running_server_is_found_with_its_version(endpoint: str) -> None:
-    status = ollama.find({"OLLAMA_HOST": endpoint})
+    status = find({"OLLAMA_HOST": endpoint})
     assert (status.found, status.endpoint) == (True, endpoint)
     assert status.gemma4 is not False
 
 
 def test_upload_and_create_register_and_come_out_again(
-    client: LocalClient, store: Path, weights: ollama.BlobFile
+    client: LocalClient, store: Path, weights: BlobFile
 ) -> None:
     before = blobs(store)
-    progress: list[RegisterProgress] = []
-    registration = ollama.register(client, request_for(weights), progress.append)
+    progress: list[RuntimeEvent] = []
+    registration = register(client, request_for(weights), progress.append)
     assert registration.uploaded_bytes == weights.path.stat().st_size
-    uploads = [event for event in progress if event.step == "upload"]
+    uploads = [event for event in progress if event.stage == "upload"]
     assert uploads[-1].done_bytes == uploads[-1].total_bytes == weights.path.stat().st_size
     shown = show(client, NAME)
     assert shown["details"]["family"] == "gemma4"
     assert "num_ctx" in shown["parameters"]
     assert "RENDERER gemma4" in shown["modelfile"]
-    assert ollama.unregister(client, registration)
+    assert unregister(client, registration)
     assert find_model(client, NAME) is None
     # Without access to the store the uploaded blob stays until Ollama prunes.
     assert blobs(store) - before <= {f"sha256-{weights.sha256}"}
@@ -142,17 +160,17 @@ def test_upload_and_create_register_and_come_out_again(
 
 
 def test_a_blob_in_reach_is_linked_and_not_uploaded(
-    client: LocalClient, store: Path, weights: ollama.BlobFile
+    client: LocalClient, store: Path, weights: BlobFile
 ) -> None:
     before = blobs(store)
-    progress: list[RegisterProgress] = []
+    progress: list[RuntimeEvent] = []
     os.utime(weights.path, (1e9, 1e9))
-    registration = ollama.register(client, request_for(weights, store), progress.append)
+    registration = register(client, request_for(weights, store), progress.append)
     assert weights.path.stat().st_mtime == 1e9
-    assert "upload" not in {event.step for event in progress}
+    assert "upload" not in {event.stage for event in progress}
     assert registration.uploaded_bytes == 0
     assert weights.path.exists()
-    assert ollama.unregister(client, registration)
+    assert unregister(client, registration)
     assert blobs(store) == before
 
 
@@ -162,28 +180,29 @@ def test_linking_makes_no_second_copy_and_the_model_answers(
     trained = next(Path(rehearsal.__file__).parent.glob("data/*.gguf"))
     weights = blob_file(Path(shutil.copyfile(trained, store.parent / "trained.gguf")))
     before = blobs(store)
-    registration = ollama.register_by_link(client, request_for(weights, store))
+    registration = register_by_link(client, request_for(weights, store))
     blob = store / "blobs" / f"sha256-{weights.sha256}"
     assert registration.linked == (weights.sha256,)
     assert blob.samefile(weights.path) or blob.stat().st_nlink == 1
-    assert show(client, NAME)["details"]["quantization_level"] == "Q4_K_M"
+    details = show(client, NAME)["details"]
+    assert (details["parameter_size"], details["quantization_level"]) == FACTS
     assert store_of_modelfile(str(show(client, NAME)["modelfile"])) == store
-    report = run_smoke_ollama(client, NAME, SmokeRequest("random", StartOptions()), watch())
+    report = run_smoke(*smoke_of(client, weights.path), watch())
     assert (report.runtime, report.passed) == ("ollama", True)
     assert report.load_seconds > 0
     assert report.completion.tokens > 0
     assert report.memory_bytes > 0
-    assert ollama.unregister(client, registration)
+    assert unregister(client, registration)
     assert blobs(store) == before
     assert weights.path.exists()
 
 
-@pytest.mark.parametrize("way", [ollama.register, ollama.register_by_link])
+@pytest.mark.parametrize("way", [register, register_by_link])
 def test_projector_and_drafter_go_in_and_come_out_with_the_model(
     client: LocalClient,
     store: Path,
-    weights: ollama.BlobFile,
-    way: Callable[..., ollama.Registration],
+    weights: BlobFile,
+    way: Callable[..., OllamaEntry],
 ) -> None:
     others = (
         blob_file(write_random_projector(store.parent / "mmproj.gguf"), "projector"),
@@ -195,54 +214,54 @@ def test_projector_and_drafter_go_in_and_come_out_with_the_model(
     modelfile = str(show(client, NAME)["modelfile"])
     assert all(file.sha256 in modelfile for file in others if file.role == "projector")
     assert all((store / "blobs" / f"sha256-{file.sha256}").exists() for file in others)
-    assert ollama.unregister(client, registration)
+    assert unregister(client, registration)
     assert blobs(store) == before
     assert all(file.path.exists() for file in others)
 
 
-def test_registering_again_changes_nothing(client: LocalClient, weights: ollama.BlobFile) -> None:
-    first = ollama.register(client, request_for(weights))
-    again = ollama.register(client, replace(request_for(weights), known=first))
+def test_registering_again_changes_nothing(client: LocalClient, weights: BlobFile) -> None:
+    first = register(client, request_for(weights))
+    again = register(client, replace(request_for(weights), known=first))
     assert again == first
 
 
 def test_a_registration_that_was_begun_is_gone_through_again(
-    client: LocalClient, store: Path, weights: ollama.BlobFile
+    client: LocalClient, store: Path, weights: BlobFile
 ) -> None:
-    ollama.register_by_link(client, request_for(weights, store))
-    begun = ollama.Registration(NAME, "", "link")
-    again = ollama.register_by_link(client, replace(request_for(weights, store), known=begun))
+    register_by_link(client, request_for(weights, store))
+    begun = OllamaEntry(NAME, "", "link")
+    again = register_by_link(client, replace(request_for(weights, store), known=begun))
     assert find_model(client, NAME) is not None
     assert again.digest
 
 
 def test_a_blob_left_by_a_registration_that_was_begun_does_not_stay(
-    client: LocalClient, store: Path, weights: ollama.BlobFile
+    client: LocalClient, store: Path, weights: BlobFile
 ) -> None:
     before = blobs(store)
     place_blob(store, weights)
-    begun = ollama.Registration(NAME, "", "")
-    made = ollama.register(client, replace(request_for(weights, store), known=begun))
-    assert ollama.unregister(client, made)
+    begun = OllamaEntry(NAME, "", "")
+    made = register(client, replace(request_for(weights, store), known=begun))
+    assert unregister(client, made)
     assert blobs(store) == before
 
 
 def test_a_second_file_that_cannot_be_brought_leaves_nothing_of_the_first(
-    client: LocalClient, store: Path, weights: ollama.BlobFile
+    client: LocalClient, store: Path, weights: BlobFile
 ) -> None:
     before = blobs(store)
-    gone = ollama.BlobFile("gone.gguf", store.parent / "gone.gguf", "2" * 64, "projector")
+    gone = BlobFile("gone.gguf", store.parent / "gone.gguf", "2" * 64, "projector")
     with pytest.raises(RegistrationFailedError):
-        ollama.register(client, replace(request_for(weights, store), files=(weights, gone)))
+        register(client, replace(request_for(weights, store), files=(weights, gone)))
     assert find_model(client, NAME) is None
     assert blobs(store) == before
 
 
 def test_a_name_that_is_taken_is_never_overwritten(
-    client: LocalClient, store: Path, weights: ollama.BlobFile
+    client: LocalClient, store: Path, weights: BlobFile
 ) -> None:
-    first = ollama.register(client, request_for(weights))
-    for way in (ollama.register, ollama.register_by_link):
+    first = register(client, request_for(weights))
+    for way in (register, register_by_link):
         with pytest.raises(RegistrationFailedError) as caught:
             way(client, request_for(weights, store, context=2048))
         assert "already has a model" in caught.value.message
@@ -252,11 +271,11 @@ def test_a_name_that_is_taken_is_never_overwritten(
 
 
 def test_a_model_of_somebody_else_stays_when_ours_is_removed(
-    client: LocalClient, weights: ollama.BlobFile
+    client: LocalClient, weights: BlobFile
 ) -> None:
-    first = ollama.register(client, request_for(weights))
+    first = register(client, request_for(weights))
     somebody_elses = replace(first, digest="0" * 64)
-    assert not ollama.unregister(client, somebody_elses)
+    assert not unregister(client, somebody_elses)
     assert find_model(client, NAME) is not None
 
 
@@ -265,17 +284,17 @@ def test_a_file_that_is_no_model_is_refused_and_leaves_nothing(
 ) -> None:
     path = store.parent / "rubbish.gguf"
     path.write_bytes(b"GGUF" + bytes(1000))
-    file = ollama.BlobFile(path.name, path, hashlib.sha256(path.read_bytes()).hexdigest())
+    file = BlobFile(path.name, path, hashlib.sha256(path.read_bytes()).hexdigest())
     before = blobs(store)
     with pytest.raises(RegistrationFailedError):
-        ollama.register(client, request_for(file, store))
+        register(client, request_for(file, store))
     assert find_model(client, NAME) is None
     assert blobs(store) == before
 
 
 def test_pulling_what_cannot_be_had_is_a_registration_error(client: LocalClient) -> None:
     with pytest.raises(RegistrationFailedError):
-        ollama.pull(client, NAME, "127.0.0.1:9/nobody/nothing:Q4_0")
+        pull(client, NAME, "127.0.0.1:9/nobody/nothing:Q4_0")
     assert find_model(client, NAME) is None
 
 
@@ -286,36 +305,36 @@ def test_a_store_on_another_file_system_is_uploaded_to(client: LocalClient, stor
     write_random_gemma4(elsewhere, seed=2)
     try:
         sha256 = hashlib.sha256(elsewhere.read_bytes()).hexdigest()
-        file = ollama.BlobFile("random.gguf", elsewhere, sha256)
+        file = BlobFile("random.gguf", elsewhere, sha256)
         before = blobs(store)
         with pytest.raises(RegistrationFailedError) as caught:
-            ollama.register_by_link(client, request_for(file, store))
+            register_by_link(client, request_for(file, store))
         assert "cannot be linked" in caught.value.message
         assert blobs(store) == before
-        registration = ollama.register(client, request_for(file, store))
+        registration = register(client, request_for(file, store))
         assert registration.uploaded_bytes == elsewhere.stat().st_size
-        assert ollama.unregister(client, registration)
+        assert unregister(client, registration)
         assert blobs(store) == before
     finally:
         elsewhere.unlink()
 
 
 def test_a_folder_that_is_not_the_servers_store_is_left_as_it_was(
-    client: LocalClient, weights: ollama.BlobFile, tmp_path: Path
+    client: LocalClient, weights: BlobFile, tmp_path: Path
 ) -> None:
     (tmp_path / "blobs").mkdir()
     with pytest.raises(RegistrationFailedError) as caught:
-        ollama.register_by_link(client, request_for(weights, tmp_path))
+        register_by_link(client, request_for(weights, tmp_path))
     assert "No store" in caught.value.message
     assert list((tmp_path / "blobs").iterdir()) == []
 
 
 @pytest.mark.parametrize("name", ["../../e4b:q", "a/b:c", "x:..", "", "e4b:" + "x" * 81, "a b"])
 def test_a_name_that_is_no_name_is_refused_before_anything_is_done(
-    client: LocalClient, store: Path, weights: ollama.BlobFile, name: str
+    client: LocalClient, store: Path, weights: BlobFile, name: str
 ) -> None:
     before = blobs(store)
-    for way in (ollama.register, ollama.register_by_link):
+    for way in (register, register_by_link):
         with pytest.raises(RegistrationFailedError) as caught:
             way(client, replace(request_for(weights, store), name=name))
         assert "no name" in caught.value.message
@@ -325,10 +344,10 @@ def test_a_name_that_is_no_name_is_refused_before_anything_is_done(
 def test_a_link_that_the_server_does_not_take_is_undone(client: LocalClient, store: Path) -> None:
     path = store.parent / "rubbish.gguf"
     path.write_bytes(b"GGUF" + bytes(1000))
-    file = ollama.BlobFile(path.name, path, hashlib.sha256(path.read_bytes()).hexdigest())
+    file = BlobFile(path.name, path, hashlib.sha256(path.read_bytes()).hexdigest())
     before = blobs(store)
     with pytest.raises(RegistrationFailedError):
-        ollama.register_by_link(client, request_for(file, store))
+        register_by_link(client, request_for(file, store))
     assert blobs(store) == before
     assert list_models(client) == ()
     assert path.exists()
@@ -336,15 +355,13 @@ def test_a_link_that_the_server_does_not_take_is_undone(client: LocalClient, sto
 
 def test_ollama_fetches_by_itself_and_the_size_gets_into_the_name(tmp_path: Path) -> None:
     with ollama_standin(tmp_path / "store") as endpoint:
-        client = ollama.connect(endpoint)
-        progress: list[RegisterProgress] = []
-        registration = ollama.pull(client, NAME, "hf.co/org/repo:Q4_K_M", observer=progress.append)
+        client = connect(endpoint)
+        progress: list[RuntimeEvent] = []
+        registration = pull(client, NAME, "hf.co/org/repo:Q4_K_M", observer=progress.append)
         assert [model.name for model in list_models(client)] == [NAME]
         assert progress[1].done_bytes == progress[1].total_bytes == 11
         assert registration.way == "pull"
-        assert (
-            ollama.pull(client, NAME, "hf.co/org/repo:Q4_K_M", known=registration) == registration
-        )
-        assert ollama.unregister(client, registration)
+        assert pull(client, NAME, "hf.co/org/repo:Q4_K_M", known=registration) == registration
+        assert unregister(client, registration)
         assert list_models(client) == ()
         assert blobs(tmp_path / "store") == set()

@@ -8,7 +8,6 @@ from setup_manager.runtimes.options import (
     StartOptions,
     flag_values,
     known_flag_values,
-    start_options,
 )
 from setup_manager.units import MIB
 
@@ -17,28 +16,26 @@ def test_what_was_computed_is_how_the_model_is_started() -> None:
     settings = Settings(
         context=8192,
         slots=3,
-        key_type=KvType.Q8_0,
-        value_type=KvType.Q4_0,
+        kv_type=KvType("q8_0", "q4_0"),
         ubatch=256,
         gpu_layers=12,
         prompt_cache_bytes=100 * MIB,
         context_checkpoints=2,
     )
-    assert start_options(settings, threads=6) == StartOptions(
+    assert StartOptions.of(settings) == StartOptions(
         context=3 * 8192,
         slots=3,
         key_type="q8_0",
         value_type="q4_0",
         gpu_layers=12,
         ubatch=256,
-        threads=6,
         cache_ram_mib=100,
         context_checkpoints=2,
     )
 
 
 def test_slots_that_share_a_cache_share_the_context() -> None:
-    assert start_options(Settings(context=8192, slots=3, unified_kv=True)).context == 8192
+    assert StartOptions.of(Settings(context=8192, slots=3, unified_kv=True)).context == 8192
 
 
 @pytest.mark.parametrize(

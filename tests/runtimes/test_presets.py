@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from setup_manager.errors import RegistrationFailedError
 from setup_manager.runtimes import llama_cpp
-from setup_manager.runtimes.base import Launch, ModelFiles
+from setup_manager.runtimes.base import ModelFiles, Opening
 from setup_manager.runtimes.options import StartOptions
 from setup_manager.runtimes.presets import Preset, Presets, preset_name, router_command
-from setup_manager.runtimes.server import ServerProcess
+from setup_manager.runtimes.server import Launch, ServerProcess
 
 OPTIONS = StartOptions(context=8192, gpu_layers=0)
 
@@ -135,9 +135,10 @@ def test_a_real_llama_server_reads_the_file_and_serves_its_models(
     launch = Launch(
         "llama.cpp",
         (program, "--models-preset", str(presets.path)),
-        {**os.environ, "LLAMA_CACHE": str(tmp_path / "cache")},
+        environment={**os.environ, "LLAMA_CACHE": str(tmp_path / "cache")},
     )
-    with ServerProcess(launch, alias="gemma-4-e4b-UD-Q4_K_XL", alias_flag=False) as server:
+    opening = Opening(alias="gemma-4-e4b-UD-Q4_K_XL")
+    with ServerProcess(launch, opening, alias_flag=False) as server:
         body = {
             "model": "gemma-4-e4b-UD-Q4_K_XL",
             "messages": [{"role": "user", "content": "Hi"}],

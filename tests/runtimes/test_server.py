@@ -10,9 +10,10 @@ import psutil
 import pytest
 
 from setup_manager.errors import RuntimeMissingError, SmokeFailedError
-from setup_manager.runtimes.base import Launch, ModelFiles
+from setup_manager.runtimes.base import ModelFiles, Opening, RuntimeEvent
+from setup_manager.runtimes.failures import Cause, explain_end
 from setup_manager.runtimes.options import StartOptions
-from setup_manager.runtimes.server import LoadProgress, ServerProcess, explain_death
+from setup_manager.runtimes.server import Launch, ServerProcess
 from tests.runtimes.fakes import FakeServer
 
 FILES = ModelFiles(Path("/models/model.gguf"))
@@ -29,7 +30,7 @@ def test_a_server_that_is_too_old_is_a_missing_runtime_with_the_way_to_update(
         pass
     assert caught.value.exit_code == 15
     assert "gemma4" in "\n".join(caught.value.context)
-    assert "Update" in caught.value.hint
+    assert "runtime install llama.cpp" in caught.value.hint
 
 
 def test_a_program_that_is_not_there_is_a_missing_runtime() -> None:
@@ -43,9 +44,8 @@ def test_a_server_that_hangs_on_start_is_ended_at_the_deadline(tmp_path: Path) -
     pids: list[int] = []
     server = ServerProcess(
         start(tmp_path, "hangs-on-start"),
-        deadline_seconds=0.4,
+        Opening(deadline_seconds=0.4, on_start=lambda pid, _end: pids.append(pid)),
         grace_seconds=0.2,
-        on_start=pids.append,
     )
     started = time.monotonic()
     with pytest.raises(SmokeFailedError) as caught, server:
@@ -56,22 +56,23 @@ def test_a_server_that_hangs_on_start_is_ended_at_the_deadline(tmp_path: Path) -
 
 
 def test_a_server_that_stays_at_503_is_not_ready(tmp_path: Path) -> None:
-    seen: list[LoadProgress] = []
-    server = ServerProcess(
-        start(tmp_path, "never-ready"), deadline_seconds=0.6, observer=seen.append
-    )
+    seen: list[RuntimeEvent] = []
+    opening = Opening(deadline_seconds=0.6, observer=seen.append)
+    server = ServerProcess(start(tmp_path, "never-ready"), opening)
     with pytest.raises(SmokeFailedError), server:
         pass
     assert seen[-1].seconds > 0.3
 
 
 def test_a_reason_to_stop_ends_loading_at_once(tmp_path: Path) -> None:
-    server = ServerProcess(
-        start(tmp_path, "never-ready"), stop_reason=lambda: "memory was running out"
-    )
+    def refuse() -> None:
+        raise SmokeFailedError("memory was running out", hint="Close programs.")
+
+    server = ServerProcess(start(tmp_path, "never-ready"), Opening(check=refuse))
     with pytest.raises(SmokeFailedError) as caught, server:
         pass
-    assert "memory was running out" in caught.value.message
+    assert caught.value.message == "memory was running out"
+    assert server.returncode is not None
 
 
 def test_a_port_that_is_taken_while_the_server_starts_is_replaced(tmp_path: Path) -> None:
@@ -89,7 +90,7 @@ def test_a_stranger_on_the_port_is_not_taken_for_the_server(tmp_path: Path) -> N
         late = tmp_path / "late"
         late.mkdir()
         launch = FakeServer(late, "hangs-on-start").launch(FILES, StartOptions())
-        server = ServerProcess(launch, port=port, grace_seconds=0.2, deadline_seconds=5)
+        server = ServerProcess(launch, Opening(port=port, deadline_seconds=5), grace_seconds=0.2)
         with pytest.raises(SmokeFailedError) as caught, server:
             pass
         assert "taken by another program" in caught.value.message
@@ -98,22 +99,22 @@ def test_a_stranger_on_the_port_is_not_taken_for_the_server(tmp_path: Path) -> N
 
 def test_a_fixed_port_that_is_taken_is_said_so(random_model: Path) -> None:
     pytest.importorskip("xllamacpp")
-    from setup_manager.runtimes.embedded import EmbeddedEngine
+    from setup_manager.runtimes.embedded import engine_launch
 
     with socket.socket() as holder:
         holder.bind(("127.0.0.1", 0))
         holder.listen()
         port = holder.getsockname()[1]
-        launch = EmbeddedEngine().launch(ModelFiles(random_model), StartOptions())
-        with pytest.raises(SmokeFailedError) as caught, ServerProcess(launch, port=port):
+        launch = engine_launch(ModelFiles(random_model), StartOptions())
+        server = ServerProcess(launch, Opening(port=port))
+        with pytest.raises(SmokeFailedError) as caught, server:
             pass
     assert str(port) in caught.value.message
 
 
 def test_endless_talk_on_stderr_does_not_fill_the_memory(tmp_path: Path) -> None:
-    server = ServerProcess(
-        start(tmp_path, "talks-without-end"), deadline_seconds=0.5, grace_seconds=0.2
-    )
+    opening = Opening(deadline_seconds=0.5)
+    server = ServerProcess(start(tmp_path, "talks-without-end"), opening, grace_seconds=0.2)
     before = psutil.Process().memory_info().rss
     with pytest.raises(SmokeFailedError), server:
         pass
@@ -130,7 +131,8 @@ def test_ending_twice_and_from_another_thread_is_fine(tmp_path: Path) -> None:
 
 def test_ctrl_c_in_the_middle_ends_the_child(tmp_path: Path) -> None:
     pids: list[int] = []
-    server = ServerProcess(start(tmp_path, "fine"), on_start=pids.append)
+    opening = Opening(on_start=lambda pid, _end: pids.append(pid))
+    server = ServerProcess(start(tmp_path, "fine"), opening)
     with pytest.raises(KeyboardInterrupt), server:
         raise KeyboardInterrupt
     assert not psutil.pid_exists(pids[0])
@@ -156,7 +158,7 @@ def test_ctrl_c_in_the_middle_ends_the_child(tmp_path: Path) -> None:
     ],
 )
 def test_each_way_to_die_is_told_apart(tail: str, returncode: int, kind: str) -> None:
-    death = explain_death("llama.cpp", returncode, tail)
-    assert death.kind == kind
-    assert death.message
-    assert death.hint
+    failure = explain_end("llama.cpp", "Update it.", returncode, tail)
+    assert failure.cause is Cause(kind)
+    assert failure.message
+    assert failure.hint

@@ -14,24 +14,30 @@ from setup_manager.errors import SetupError
 from setup_manager.machine.live import machine_reader, process_reader
 from setup_manager.machine.probe.system import LocalCommands, System
 from setup_manager.platforms import this_platform
-from setup_manager.runtimes.base import ModelFiles, ServerRuntime
-from setup_manager.runtimes.embedded import EmbeddedEngine
+from setup_manager.runtimes.base import Runtime
+from setup_manager.runtimes.embedded import Embedded
 from setup_manager.runtimes.options import StartOptions
 from setup_manager.smoke.request import SmokeRequest, Watch
 from setup_manager.smoke.run import run_smoke
 from tests.runtimes.fakes import FakeServer
+from tests.runtimes.installed import Place, installed
 
 
 def main(group: Path, kind: str, path: Path, context: int) -> int:
     (group / "cgroup.procs").write_text(str(os.getpid()))
     system = System(Path("/"), LocalCommands(os.environ), this_platform())
     watch = Watch(machine_reader(system), process_reader(system))
-    runtime: ServerRuntime = EmbeddedEngine() if kind == "embedded" else FakeServer(path, kind)
+    real = kind == "embedded"
+    runtime: Runtime = Embedded(Place(group)) if real else FakeServer(path, kind)
     # With a GPU the kernel's limit is left out, and the guard is alone.
-    has_gpu = kind != "embedded"
-    request = SmokeRequest("e4b", StartOptions(context=context), has_gpu=has_gpu)
+    request = SmokeRequest(
+        installed(path if real else Path("/m.gguf")),
+        runtime.find(),
+        StartOptions(context=context),
+        has_gpu=not real,
+    )
     try:
-        document = run_smoke(runtime, ModelFiles(path), request, watch).document()
+        document = run_smoke(runtime, request, watch).document()
         status = 0
     except SetupError as error:
         document = {"message": error.message, "context": error.context}

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from setup_manager.net.faults import BadAnswerError
 from setup_manager.net.local import LocalClient
-from setup_manager.smoke.chat import Completion, Question, ask_ollama, ask_server, half_rates
+from setup_manager.runtimes.chat import Completion, Question, ask_server, half_rates
+from setup_manager.runtimes.ollama.served import ask_ollama
 
 
 class Canned:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -12,16 +12,17 @@ import pytest
 
 from setup_manager import rehearsal
 from setup_manager.errors import SmokeFailedError
+from setup_manager.library.inventory import InstalledModel
 from setup_manager.machine.live import machine_reader, process_reader
 from setup_manager.machine.probe.system import LocalCommands, System
 from setup_manager.platforms import this_platform
-from setup_manager.runtimes import llama_cpp
-from setup_manager.runtimes.base import ModelFiles, ServerRuntime
-from setup_manager.runtimes.embedded import EmbeddedEngine
+from setup_manager.runtimes.base import Runtime, RuntimeEvent
 from setup_manager.runtimes.options import StartOptions
+from setup_manager.runtimes.registry import REGISTRY
 from setup_manager.smoke.report import Prediction, require_passed
-from setup_manager.smoke.request import SmokeEvent, SmokeRequest, Watch
-from setup_manager.smoke.run import run_smoke, smoke_options
+from setup_manager.smoke.request import SmokeRequest, Watch
+from setup_manager.smoke.run import run_smoke
+from tests.runtimes.installed import Place, installed
 from tests.runtimes.random_gguf import write_random_drafter, write_random_projector
 
 pytestmark = pytest.mark.real_runtime
@@ -29,14 +30,18 @@ WEIGHTS = next(Path(rehearsal.__file__).parent.glob("data/*.gguf"))
 
 
 @pytest.fixture(params=["embedded", "llama.cpp"])
-def runtime(request: pytest.FixtureRequest) -> ServerRuntime:
-    if request.param == "embedded":
-        pytest.importorskip("xllamacpp")
-        return EmbeddedEngine()
-    program = shutil.which("llama-server")
-    if program is None:
-        pytest.skip("llama-server is not on PATH")
-    return llama_cpp.server_at(Path(program))
+def runtime(request: pytest.FixtureRequest, tmp_path: Path) -> Runtime:
+    found = REGISTRY[request.param](Place(tmp_path, {"PATH": os.environ["PATH"]}))
+    if not found.ready(found.find()):
+        pytest.skip(f"{request.param} is not here")
+    return found
+
+
+def request_for(
+    runtime: Runtime, model: InstalledModel, *, drafter: bool = False, image: bool = False
+) -> SmokeRequest:
+    options = StartOptions(threads=1, drafter=drafter)
+    return SmokeRequest(model, runtime.find(), options, image=image)
 
 
 @pytest.fixture
@@ -46,12 +51,12 @@ def watch() -> Watch:
 
 
 def test_random_weights_fail_with_reasons_and_measurements(
-    runtime: ServerRuntime, random_model: Path, watch: Watch
+    runtime: Runtime, random_model: Path, watch: Watch
 ) -> None:
-    events: list[SmokeEvent] = []
+    events: list[RuntimeEvent] = []
     predicted = Prediction(memory_bytes=10**8, tokens_per_second=100.0, low=50.0, high=200.0)
-    request = SmokeRequest("random", smoke_options(StartOptions(threads=1)), predicted=predicted)
-    report = run_smoke(runtime, ModelFiles(random_model), request, watch, events.append)
+    request = replace(request_for(runtime, installed(random_model)), predicted=predicted)
+    report = run_smoke(runtime, request, watch, events.append)
     document = report.document()
     assert document["passed"] is False
     assert document["reasons"]
@@ -73,18 +78,16 @@ def test_random_weights_fail_with_reasons_and_measurements(
 
 
 def test_nothing_is_left_running_after_a_test(
-    runtime: ServerRuntime, random_model: Path, watch: Watch
+    runtime: Runtime, random_model: Path, watch: Watch
 ) -> None:
-    request = SmokeRequest("random", smoke_options(StartOptions(threads=1)))
-    run_smoke(runtime, ModelFiles(random_model), request, watch)
+    run_smoke(runtime, request_for(runtime, installed(random_model)), watch)
     assert psutil.Process().children(recursive=True) == []
 
 
 def test_the_rehearsal_model_answers_rightly_and_is_measured(
-    runtime: ServerRuntime, watch: Watch
+    runtime: Runtime, watch: Watch
 ) -> None:
-    request = SmokeRequest("rehearsal", smoke_options(StartOptions(threads=1)))
-    report = run_smoke(runtime, ModelFiles(WEIGHTS), request, watch)
+    report = run_smoke(runtime, request_for(runtime, installed(WEIGHTS)), watch)
     assert report.passed, report.reasons
     assert "Paris" in report.text
     assert report.completion.tokens == 48
@@ -94,13 +97,13 @@ def test_the_rehearsal_model_answers_rightly_and_is_measured(
 
 
 def test_a_real_drafter_is_used_and_compared(
-    runtime: ServerRuntime, watch: Watch, tmp_path: Path
+    runtime: Runtime, watch: Watch, tmp_path: Path
 ) -> None:
     drafter = write_random_drafter(
         tmp_path / "mtp.gguf", target_hidden=64, global_head=64, vocabulary_size=1152
     )
-    request = SmokeRequest("rehearsal", smoke_options(StartOptions(threads=1)))
-    report = run_smoke(runtime, ModelFiles(WEIGHTS, drafter=drafter), request, watch)
+    request = request_for(runtime, installed(WEIGHTS, drafter=drafter), drafter=True)
+    report = run_smoke(runtime, request, watch)
     assert report.passed
     assert report.drafter is not None, report.reasons
     assert report.drafter.drafted_tokens > 0
@@ -109,12 +112,11 @@ def test_a_real_drafter_is_used_and_compared(
 
 
 def test_a_picture_goes_through_a_real_projector(
-    runtime: ServerRuntime, watch: Watch, tmp_path: Path
+    runtime: Runtime, watch: Watch, tmp_path: Path
 ) -> None:
     projector = write_random_projector(tmp_path / "mmproj.gguf", target_hidden=64)
-    request = SmokeRequest("rehearsal", smoke_options(StartOptions(threads=1)), image=True)
-    files = ModelFiles(WEIGHTS, projector=projector)
-    report = run_smoke(runtime, files, request, watch)
+    request = request_for(runtime, installed(WEIGHTS, projector), image=True)
+    report = run_smoke(runtime, request, watch)
     # The projector is random and the model knows no pictures: what counts is that it was read.
     assert report.completion.prompt_tokens > 70
     assert not report.passed

@@ -14,13 +14,14 @@ import pytest
 
 from setup_manager.errors import RuntimeMissingError, SmokeFailedError
 from setup_manager.machine.live import Reading
-from setup_manager.runtimes.base import ModelFiles
+from setup_manager.runtimes.base import RuntimeEvent
 from setup_manager.runtimes.options import StartOptions
 from setup_manager.smoke.guard import Limits
 from setup_manager.smoke.report import SmokeReport
-from setup_manager.smoke.request import SmokeEvent, SmokeRequest, Watch
-from setup_manager.smoke.run import run_smoke, smoke_options
+from setup_manager.smoke.request import SmokeRequest, Watch
+from setup_manager.smoke.run import run_smoke
 from tests.runtimes.fakes import FakeServer
+from tests.runtimes.installed import installed
 
 GIB = 1024**3
 CALM = Watch(lambda: Reading(0.0, 8 * GIB, 16 * GIB))
@@ -32,24 +33,25 @@ def smoke(
     drafter: bool = False,
     has_gpu: bool = False,
     watch: Watch = CALM,
-    events: list[SmokeEvent] | None = None,
+    events: list[RuntimeEvent] | None = None,
     total_seconds: float = 60.0,
     long_minutes: float = 0.0,
 ) -> SmokeReport:
-    files = ModelFiles(Path("/m.gguf"), drafter=Path("/d.gguf") if drafter else None)
+    model = installed(Path("/m.gguf"), drafter=Path("/d.gguf") if drafter else None)
     request = SmokeRequest(
-        "e4b",
-        smoke_options(StartOptions()),
+        model,
+        fake.find(),
+        StartOptions(drafter=drafter),
         has_gpu=has_gpu,
         total_seconds=total_seconds,
         long_minutes=long_minutes,
     )
     observer = events.append if events is not None else lambda _: None
-    return run_smoke(fake, files, request, watch, observer)
+    return run_smoke(fake, request, watch, observer)
 
 
 def test_a_server_that_answers_paris_passes_with_its_timings(tmp_path: Path) -> None:
-    events: list[SmokeEvent] = []
+    events: list[RuntimeEvent] = []
     report = smoke(FakeServer(tmp_path, "fine"), events=events)
     assert report.passed
     assert report.text.startswith("Paris is")
@@ -158,7 +160,7 @@ def test_vram_is_the_difference_to_before_the_start(tmp_path: Path) -> None:
 
 
 def test_a_long_test_shows_the_speed_of_every_round(tmp_path: Path) -> None:
-    events: list[SmokeEvent] = []
+    events: list[RuntimeEvent] = []
     report = smoke(FakeServer(tmp_path, "fine"), long_minutes=0.3 / 60, events=events)
     assert len(report.series) >= 2
     assert set(report.series) == {20.0}
@@ -192,12 +194,12 @@ def test_ctrl_c_from_the_terminal_ends_tool_and_server_at_once(tmp_path: Path) -
 INTERRUPTED = """
 import sys
 from pathlib import Path
-from setup_manager.runtimes.base import ModelFiles
 from setup_manager.runtimes.options import StartOptions
 from setup_manager.machine.live import Reading
 from setup_manager.smoke.request import SmokeRequest, Watch
 from setup_manager.smoke.run import run_smoke
 from tests.runtimes.fakes import FakeServer
+from tests.runtimes.installed import installed
 
 fake = FakeServer(Path(sys.argv[1]), "hangs-when-asked")
 watch = Watch(lambda: Reading(0.0, 2**33, 2**34))
@@ -207,7 +209,8 @@ def tell(event):
         print("question", flush=True)
 
 try:
-    run_smoke(fake, ModelFiles(Path("m.gguf")), SmokeRequest("e4b", StartOptions()), watch, tell)
+    request = SmokeRequest(installed(Path("m.gguf")), fake.find(), StartOptions())
+    run_smoke(fake, request, watch, tell)
 except KeyboardInterrupt:
     sys.exit(130)
 """

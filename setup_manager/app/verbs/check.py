@@ -8,18 +8,19 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from setup_manager.app.planning import settings_for
+from setup_manager.app.reasons import shorter_context
 from setup_manager.app.requests import OnMachine, Run
 from setup_manager.app.transfer import plan_transfer
 from setup_manager.app.verbs.runtime import (
     choose_runtime,
     find_runtimes,
     runtime_document,
+    ways_to_get_one,
 )
 from setup_manager.codec import to_plain
 from setup_manager.download import DownloadPlan
 from setup_manager.errors import InsufficientDiskError, SetupError
-from setup_manager.fit import MemoryUse, Settings, Verdict, compare, default_headroom, memory_use
-from setup_manager.hints import install_extra
+from setup_manager.fit import Fit, Settings, fit_of
 from setup_manager.machine import (
     Check,
     Live,
@@ -29,7 +30,7 @@ from setup_manager.machine import (
 )
 from setup_manager.net import Hub
 from setup_manager.privacy import mask, mask_document
-from setup_manager.runtimes.base import RuntimeStatus
+from setup_manager.runtimes import RuntimeStatus
 from setup_manager.session import Session, Subject
 from setup_manager.units import format_memory, format_rate, format_size
 
@@ -182,7 +183,7 @@ def _runtime_checks(statuses: Sequence[RuntimeStatus]) -> Iterator[Check]:
             "runtimes",
             Status.FAIL,
             "nothing here can run Gemma 4",
-            f"Run `{install_extra('embedded')}`, or install llama.cpp or Ollama.",
+            ways_to_get_one(),
             "runtimes",
         )
 
@@ -215,7 +216,7 @@ def _model_checks(
 ) -> tuple[Check, ...]:
     """Judge one model on the machine of a result: its memory, its disk, its runtime."""
     machine = result.machine
-    checks = [_runtime_check(result.runtimes, request.runtime)] if result.runtimes else []
+    checks = [_runtime_check(result.runtimes, request.runtime, subject)] if result.runtimes else []
     settings = settings_for(subject, request, machine, request.planned_runtime)
     checks.append(_memory_check(subject, settings, machine))
     if machine is session.machine:
@@ -223,9 +224,9 @@ def _model_checks(
     return tuple(checks)
 
 
-def _runtime_check(statuses: Sequence[RuntimeStatus], wanted: str) -> Check:
+def _runtime_check(statuses: Sequence[RuntimeStatus], wanted: str, subject: Subject) -> Check:
     try:
-        chosen = choose_runtime(statuses, wanted)
+        chosen = choose_runtime(statuses, wanted, subject.variant_key)
     except SetupError as error:
         return Check("model runtime", Status.FAIL, error.message, error.hint, "model")
     return Check("model runtime", Status.OK, f"{chosen.name}: {chosen.reason}", group="model")
@@ -233,31 +234,29 @@ def _runtime_check(statuses: Sequence[RuntimeStatus], wanted: str) -> Check:
 
 def _memory_check(subject: Subject, settings: Settings, machine: Machine) -> Check:
     """Judge whether a model fits into the memory that is free now."""
-    variant = subject.variant
-    if variant is None:
+    if subject.variant is None:
         detail = "the catalogue does not know this repository: its memory cannot be worked out"
         return Check("model memory", Status.SKIP, detail, group="model")
-    use = memory_use(variant.architecture, subject.weights, settings, machine)
-    fit = compare(use, machine, default_headroom(machine))
-    detail = f"{_needs(use)} at {settings.context:,} tokens of context"
-    if fit.verdict is Verdict.NO:
+    fit = fit_of(subject.load(settings, machine))
+    detail = f"{_needs(fit)} at {settings.context:,} tokens of context"
+    if fit.verdict == "no":
         return Check(
             "model memory",
             Status.FAIL,
             f"{detail}; {format_memory(fit.shortfall_bytes)} are missing",
-            "Close programs, take a shorter --context, or see `gemma-setup recommend`.",
+            f"Close programs, {shorter_context(fit)}or see `gemma-setup recommend`.",
             "model",
         )
-    if fit.verdict is Verdict.TIGHT:
+    if fit.verdict == "tight":
         hint = "It runs, but close other programs first."
         return Check("model memory", Status.WARN, f"{detail}: tight", hint, "model")
     return Check("model memory", Status.OK, detail, group="model")
 
 
-def _needs(use: MemoryUse) -> str:
-    main = f"needs {format_memory(use.needed_bytes)} of main memory"
-    if use.vram_bytes:
-        return f"{main} and {format_memory(use.vram_bytes)} of the GPU's"
+def _needs(fit: Fit) -> str:
+    main = f"needs {format_memory(fit.memory.needed_bytes)} of main memory"
+    if vram := fit.memory.by_place.vram_bytes:
+        return f"{main} and {format_memory(vram)} of the GPU's"
     return main
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from setup_manager.app.folders import allocated_bytes, delete_files, layout_of
+from setup_manager.app.verbs.runtime import installable
 from setup_manager.fs import FileLock, LockedError
 from setup_manager.library import HubCacheLayout, PlainFolderLayout
 from setup_manager.session import Session
@@ -79,13 +80,14 @@ def plan(session: Session, request: Request | None = None) -> Plan:
     """List partial downloads and what interrupted work of this tool left."""
     del request  # there is nothing to choose
     litter = []
-    for layout in (*_layouts(session), session.builds.archives):
+    builds = installable(session).builds
+    for layout in (*_layouts(session), builds.archives):
         for partial in layout.partials():
             size = sum(map(allocated_bytes, (partial, _journal_of(partial))))
             litter.append(Litter(partial, size, "a partial download", layout.lock_of(partial)))
     litter += [
-        Litter(path, _tree_bytes(path), "an unfinished llama.cpp build", session.builds.lock)
-        for path in session.builds.leftovers()
+        Litter(path, _tree_bytes(path), "an unfinished llama.cpp build", builds.lock)
+        for path in builds.leftovers()
     ]
     return Plan(tuple({item.path: item for item in litter}.values()))
 

@@ -12,9 +12,11 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from setup_manager.app.documents import plain
 from setup_manager.app.planning import Launch, settings_for
+from setup_manager.app.reasons import shorter_context
 from setup_manager.app.record import recorded
-from setup_manager.app.requests import Files, IntoOllama, RankedRun
+from setup_manager.app.requests import Files, RankedRun
 from setup_manager.app.stages import StageResult, Stages, with_skipped
 from setup_manager.app.transfer import plan_transfer
 from setup_manager.app.verbs import check, download, recommend, register, runtime, smoke
@@ -26,28 +28,16 @@ from setup_manager.errors import (
     RuntimeMissingError,
     SetupError,
 )
-from setup_manager.fit import (
-    MemoryUse,
-    Settings,
-    Speed,
-    Verdict,
-    available_bytes,
-    compare,
-    default_headroom,
-    memory_document,
-    memory_use,
-    predict_speed,
-    settings_document,
-    speed_document,
-)
+from setup_manager.fit import Fit, Settings, fit_of
 from setup_manager.library import InstalledModel
+from setup_manager.runtimes import RegisterOptions
 from setup_manager.session import Session, Subject
 from setup_manager.smoke import SmokeReport, require_passed
 from setup_manager.units import format_memory
 
 
 @dataclass(frozen=True, kw_only=True)
-class Request(Files, RankedRun, IntoOllama):
+class Request(Files, RankedRun, RegisterOptions):
     """What is to be installed, and how.
 
     Attributes:
@@ -67,9 +57,7 @@ class Plan:
         runtime: What will run it.
         settings: How it will be started.
         download: What is fetched and written.
-        memory: What it will take, None where that cannot be worked out.
-        speed: How fast it will be, None likewise.
-        verdict: Whether it fits, None likewise.
+        fit: What it will take and how fast it will be, None where that cannot be worked out.
         stages: What was done to make the plan.
     """
 
@@ -78,9 +66,7 @@ class Plan:
     runtime: ChosenRuntime
     settings: Settings
     download: download.Plan
-    memory: MemoryUse | None = None
-    speed: Speed | None = None
-    verdict: Verdict | None = None
+    fit: Fit | None = None
     stages: tuple[StageResult, ...] = ()
 
     def document(self) -> dict[str, Any]:
@@ -89,10 +75,10 @@ class Plan:
             **self.download.document(),
             "pinned": self.subject.pinned,
             "runtime": self.runtime.document(),
-            "settings": settings_document(self.settings),
-            "memory": memory_document(self.memory) if self.memory else None,
-            "speed": speed_document(self.speed) if self.speed else None,
-            "verdict": self.verdict.value if self.verdict else None,
+            "settings": plain(self.settings),
+            "memory": plain(self.fit.memory) if self.fit else None,
+            "speed": plain(self.fit.speed) if self.fit else None,
+            "verdict": self.fit.verdict if self.fit else None,
         }
 
     @property
@@ -164,8 +150,9 @@ def plan(
         # A wrong MODEL is told before anything is looked at.
         named = _subject(session, request.model, request) if request.model is not None else None
         checked = _check(session, stages)
-        chosen = _choose_runtime(session, request.runtime, checked, offer)
+        chosen = _choose_runtime(session, request.runtime, named, checked, offer)
         subject = _recommend(session, stages, request, named, chosen)
+        chosen = _suited(session, request.runtime, subject, chosen)
         made = _plan(session, stages, request, subject, chosen)
     return replace(made, stages=stages.ended)
 
@@ -214,18 +201,29 @@ def _check(session: Session, stages: Stages) -> check.Result:
 def _choose_runtime(
     session: Session,
     wanted: str,
+    named: Subject | None,
     checked: check.Result,
     offer: Callable[[runtime.Plan], bool] | None,
 ) -> ChosenRuntime:
     """Choose what runs the model; where nothing can, offer llama.cpp's official build."""
+    variant = named.variant_key if named is not None else None
     try:
-        return choose_runtime(checked.runtimes, wanted)
+        return choose_runtime(checked.runtimes, wanted, variant)
     except RuntimeMissingError:
-        if wanted not in {"auto", "llama.cpp"} or offer is None:
+        if wanted not in {"auto", runtime.installable(session).name} or offer is None:
             raise
         if not _accept_build(session, offer):
             raise
-    return choose_runtime(find_runtimes(session), wanted)
+    return choose_runtime(find_runtimes(session), wanted, variant)
+
+
+def _suited(
+    session: Session, wanted: str, subject: Subject, chosen: ChosenRuntime
+) -> ChosenRuntime:
+    """Choose again if the runtime is too old for the model that was recommended with it."""
+    if chosen.suits(subject.variant_key):
+        return chosen
+    return choose_runtime(find_runtimes(session), wanted, subject.variant_key)
 
 
 def _accept_build(session: Session, offer: Callable[[runtime.Plan], bool]) -> bool:
@@ -276,32 +274,29 @@ def _make_plan(session: Session, request: Request, subject: Subject, chosen: Cho
     """Work out everything that will be done; asks the hub only for files that are not pinned."""
     machine, model = session.machine, subject.model
     settings = settings_for(subject, request, machine, chosen.name)
-    copied = register.copied_bytes(session, model, chosen.status, request)
-    store = register.ollama_store(session) if copied else None
-    if _pulled(request, chosen):
-        files = session.downloader.plan((), copied_bytes=copied, copied_to=store)
+    copies = session.runtime(chosen.name).copies(model, chosen.status, request)
+    if _pulled(session, request, chosen):
+        files = session.downloader.plan((), copied_bytes=copies.peak_bytes, copied_to=copies.store)
     else:
-        files = plan_transfer(session, model, copied_bytes=copied, copied_to=store)
+        files = plan_transfer(
+            session, model, copied_bytes=copies.peak_bytes, copied_to=copies.store
+        )
     made = Plan(request, subject, chosen, settings, download.Plan(model, files))
     if subject.variant is None:
         return made
-    architecture, weights = subject.variant.architecture, subject.weights
-    use = memory_use(architecture, weights, settings, machine)
-    measured = session.measurements.all()
-    rate = predict_speed(architecture, weights, settings, machine, measurements=measured)
-    verdict = compare(use, machine, default_headroom(machine)).verdict
-    return replace(made, memory=use, speed=rate, verdict=verdict)
+    load = subject.load(settings, machine)
+    return replace(made, fit=fit_of(load, measurements=session.measurements.all()))
 
 
-def _pulled(way: IntoOllama, chosen: ChosenRuntime) -> bool:
-    """Whether Ollama is to fetch the model by itself."""
-    return way.pull and chosen.name == "ollama"
+def _pulled(session: Session, options: RegisterOptions, chosen: ChosenRuntime) -> bool:
+    """Whether the runtime is to fetch the model by itself."""
+    return options.pull and bool(session.runtime(chosen.name).own_server)
 
 
 def _download(session: Session, stages: Stages, plan: Plan) -> InstalledModel:
     planned = plan.download
     with stages.stage("download") as stage:
-        if _pulled(plan.request, plan.runtime):
+        if _pulled(session, plan.request, plan.runtime):
             stage.end(skipped=True)
             known = session.inventory.find(planned.model.name)
             return known or session.inventory.record_start(planned.model, {})
@@ -344,12 +339,10 @@ def _refuse_unready(checked: check.Result) -> None:
 
 
 def _refuse_unfit(session: Session, plan: Plan) -> None:
-    if plan.memory is None or plan.verdict is not Verdict.NO:
+    fit, machine = plan.fit, session.machine
+    if fit is None or fit.verdict != "no":
         return
-    machine = session.machine
-    free = available_bytes(plan.memory, machine)
-    shortfall = compare(plan.memory, machine, default_headroom(machine)).shortfall_bytes
-    needed = format_memory(plan.memory.needed_bytes)
+    needed, free = format_memory(fit.memory.needed_bytes), format_memory(fit.available_bytes)
     users = [
         f"{user.name} holds {format_memory(user.resident_bytes)}"
         for user in machine.memory.users[:3]
@@ -358,10 +351,10 @@ def _refuse_unfit(session: Session, plan: Plan) -> None:
         f"{plan.subject.name} does not fit into the memory that is free now.",
         context=[
             f"needs {needed} at {plan.settings.context:,} tokens of context",
-            f"available {format_memory(free)}: {format_memory(shortfall)} are missing",
+            f"available {free}: {format_memory(fit.shortfall_bytes)} are missing",
             *users,
         ],
-        hint="Close programs, give a shorter --context, or see `gemma-setup recommend`.",
+        hint=f"Close programs, {shorter_context(fit)}or see `gemma-setup recommend`.",
     )
 
 

@@ -2,31 +2,38 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, get_args
 
 from setup_manager import fit
+from setup_manager.app.documents import (
+    PART_NOTES,
+    explanation_document,
+    recommendation_document,
+)
 from setup_manager.app.planning import settings_for
+from setup_manager.app.reasons import choice_reasons, explanation_reasons, nothing_fits
 from setup_manager.app.requests import OnMachine, RankedRun, Run, TaskName, require
 from setup_manager.catalog import weight_files
 from setup_manager.codec import to_plain
-from setup_manager.fit import (
-    Candidate,
-    Explanation,
-    Preference,
-    Recommendation,
-    Task,
-    explain_fit,
-    memory_document,
-    rank_choices,
-    recommendation_document,
-    settings_document,
-    speed_document,
-    weights_of,
-)
+from setup_manager.fit import Explanation, Recommendation
 from setup_manager.machine import Machine
 from setup_manager.privacy import mask_document
 from setup_manager.session import Session, Subject, unknown_architecture
+
+__all__ = [
+    "PART_NOTES",
+    "ExplainRequest",
+    "Request",
+    "Result",
+    "choice_reasons",
+    "explain",
+    "explain_model",
+    "explanation_document",
+    "explanation_reasons",
+    "recommendation_document",
+    "run",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +52,7 @@ class Request(RankedRun, OnMachine):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require("task", self.task, Task)
+        require("task", self.task, get_args(TaskName))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,16 +96,18 @@ def run(session: Session, request: Request) -> Result:
         UsageError: If the machine that was named is none.
     """
     machine = request.machine_in(session)
-    weighed = fit.Request(
+    criteria = fit.Criteria(
         settings=request.settings(),
         context_given=request.context is not None,
-        preference=Preference(request.prefer),
-        task=Task(request.task),
+        prefer=request.prefer,
+        task=request.task,
         headroom_bytes=request.headroom_bytes,
         download_bytes_per_second=request.download_bytes_per_second,
     )
     measurements = session.measurements.all()
-    found = rank_choices(session.catalog, machine, weighed, measurements=measurements)
+    found = fit.rank(session.catalog, machine, criteria, measurements=measurements)
+    if not found.choices:
+        raise nothing_fits(found, machine)
     return Result(found, machine, session.private_words)
 
 
@@ -124,58 +133,10 @@ def explain_model(session: Session, subject: Subject, asked: Run, machine: Machi
         raise unknown_architecture(subject.name)
     settings = settings_for(subject, asked, machine, asked.planned_runtime)
     catalog = session.catalog
-    others = [
-        Candidate(other.quantization, weights_of(catalog, other, variant))
-        for other in weight_files(catalog, variant.key)
-    ]
-    explanation = explain_fit(
-        variant,
-        Candidate(subject.quantization, subject.weights),
-        settings,
-        machine,
-        others=others,
+    return fit.explain(
+        subject.load(settings, machine),
+        model=subject.name,
+        name=variant.name,
+        others=[fit.Weights.of_file(catalog, file) for file in weight_files(catalog, variant.key)],
         measurements=session.measurements.all(),
     )
-    return replace(explanation, model=subject.name)
-
-
-def explanation_document(explanation: Explanation) -> dict[str, Any]:
-    """Return ``data`` of `explain`."""
-    return {
-        "model": explanation.model,
-        "settings": settings_document(explanation.settings),
-        "memory": memory_document(explanation.memory),
-        "speed": speed_document(explanation.speed),
-        "verdict": explanation.verdict.value,
-        "available_bytes": explanation.available_bytes,
-        "headroom_bytes": explanation.headroom_bytes,
-        "ceiling_tokens_per_second": round(explanation.ceiling_tokens_per_second, 2),
-        "read_bytes_per_token": explanation.read_bytes_per_token,
-        "parts": [
-            {"label": part.label, "size_bytes": part.size_bytes, "note": part.note}
-            for part in explanation.parts
-        ],
-        "contexts": [
-            {
-                "context": row.context,
-                "kv_cache_bytes": row.kv_cache_bytes,
-                "needed_bytes": row.needed_bytes,
-                "total_bytes": row.total_bytes,
-                "verdict": row.verdict.value,
-                "tokens_per_second": round(row.tokens_per_second, 2),
-            }
-            for row in explanation.contexts
-        ],
-        "quantizations": [
-            {
-                "quantization": row.quantization,
-                "size_bytes": row.size_bytes,
-                "needed_bytes": row.needed_bytes,
-                "tokens_per_second": round(row.tokens_per_second, 2),
-                "quality_loss": None if row.loss is None else round(row.loss, 2),
-                "verdict": row.verdict.value,
-            }
-            for row in explanation.quantizations
-        ],
-        "reasons": list(explanation.reasons),
-    }

@@ -9,12 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from setup_manager.errors import DownloadFailedError, RuntimeMissingError, UsageError
-from setup_manager.hints import install_extra
-from setup_manager.runtimes import embedded, llama_cpp
-from setup_manager.runtimes.base import RuntimeStatus, ServerRuntime
-from setup_manager.runtimes.llama_builds import InstalledBuild, fetch_releases, install
-from setup_manager.runtimes.ollama import server as ollama
-from setup_manager.runtimes.releases import Build, choose_build
+from setup_manager.runtimes import REGISTRY, Build, InstalledBuild, Runtime, RuntimeStatus
 from setup_manager.session import Session
 
 
@@ -54,8 +49,13 @@ class ChosenRuntime:
 
     @property
     def name(self) -> str:
-        """``"llama.cpp"``, ``"ollama"`` or ``"embedded"``."""
+        """Its key in `REGISTRY`."""
         return self.status.name
+
+    def suits(self, variant: str | None) -> bool:
+        """Whether it runs a variant of the catalogue; None for no known one."""
+        kind = REGISTRY[self.name]
+        return kind.ready(kind.judged(self.status, variant))
 
     def document(self) -> dict[str, Any]:
         """Return the JSON form."""
@@ -69,59 +69,35 @@ def runtime_document(status: RuntimeStatus) -> dict[str, Any]:
 
 def find_runtimes(session: Session) -> tuple[RuntimeStatus, ...]:
     """Look for every runtime, side by side; none can hold up the others for long."""
-    search_path = session.environment.get("PATH", "")
-    home = session.home or Path("/")
-    builds = session.builds.program_folders()
-    with ThreadPoolExecutor(3) as pool:
-        searches = (
-            pool.submit(llama_cpp.find, search_path, home, builds),
-            pool.submit(ollama.find, session.environment),
-            pool.submit(embedded.find),
-        )
-        return tuple(search.result() for search in searches)
+    with ThreadPoolExecutor(len(REGISTRY)) as pool:
+        return tuple(pool.map(lambda runtime: runtime.find(), session.runtimes))
 
 
-def _how_to_get(name: str) -> str:
-    ways = {
-        "ollama": "Install it from https://ollama.com/download.",
-        "llama.cpp": "Run `gemma-setup runtime install llama.cpp`.",
-        "embedded": f"Run `{install_extra('embedded')}`.",
-    }
-    return ways[name]
-
-
-def choose_runtime(statuses: Sequence[RuntimeStatus], wanted: str) -> ChosenRuntime:
-    """Choose what runs the model.
-
-    The rule for ``"auto"``: llama.cpp, since it reads the hub cache and needs no second copy; else
-    an Ollama server that runs; else the embedded engine.
+def choose_runtime(
+    statuses: Sequence[RuntimeStatus], wanted: str, variant: str | None = None
+) -> ChosenRuntime:
+    """Choose what runs the model: without a wish the first of `REGISTRY` that can.
 
     Args:
         statuses: What was found.
         wanted: ``"auto"`` or the name of one.
+        variant: Variant of the catalogue that it is to run, None for no known one.
 
     Raises:
         RuntimeMissingError: If it is not there, not running or too old.
     """
-    by_name = {status.name: status for status in statuses}
+    judged = {status.name: REGISTRY[status.name].judged(status, variant) for status in statuses}
     if wanted != "auto":
-        return ChosenRuntime(_required(by_name[wanted]), "as asked for with --runtime")
-    for name, reason in (
-        ("llama.cpp", "it reads the downloaded file as it is, without a second copy"),
-        ("ollama", "its server is running, and llama.cpp is not here"),
-        ("embedded", "neither llama.cpp nor a running Ollama is here"),
-    ):
-        if _ready(by_name[name]):
-            return ChosenRuntime(by_name[name], reason)
-    raise _none_found(statuses)
-
-
-def _ready(status: RuntimeStatus) -> bool:
-    return status.usable and (status.name != "ollama" or bool(status.endpoint))
+        return ChosenRuntime(_required(judged[wanted]), "as asked for with --runtime")
+    for name, kind in REGISTRY.items():
+        if kind.ready(judged[name]):
+            return ChosenRuntime(judged[name], kind.reason)
+    raise _none_found(tuple(judged.values()))
 
 
 def _required(status: RuntimeStatus) -> RuntimeStatus:
-    if _ready(status):
+    kind = REGISTRY[status.name]
+    if kind.ready(status):
         return status
     state = "cannot run Gemma 4" if status.found else "was not found"
     if status.found and status.usable:
@@ -131,8 +107,7 @@ def _required(status: RuntimeStatus) -> RuntimeStatus:
         context=[
             fact for fact in (f"{status.version} {status.path}".strip(), status.detail) if fact
         ],
-        hint=f"{status.hint or _how_to_get(status.name)} "
-        "Or leave out --runtime to use what is here.",
+        hint=f"{status.hint or kind.how_to_get()} Or leave out --runtime to use what is here.",
     )
 
 
@@ -140,16 +115,19 @@ def _none_found(statuses: Sequence[RuntimeStatus]) -> RuntimeMissingError:
     return RuntimeMissingError(
         "Nothing here can run Gemma 4.",
         context=[f"{status.name}: {status.detail or 'not found'}" for status in statuses],
-        hint=f"Run `{install_extra('embedded')}`, or `gemma-setup runtime install "
-        "llama.cpp`, or install Ollama from https://ollama.com/download.",
+        hint=ways_to_get_one(),
     )
 
 
-def server_runtime(status: RuntimeStatus) -> ServerRuntime:
-    """Return a runtime that is started for one model."""
-    if status.name == "embedded":
-        return embedded.EmbeddedEngine()
-    return llama_cpp.server_at(Path(status.path))
+def ways_to_get_one() -> str:
+    """Say what installs each of the runtimes."""
+    ways = (f"{name}: {kind.how_to_get()}" for name, kind in REGISTRY.items())
+    return f"Install one of them. {' '.join(ways)}"
+
+
+def installable(session: Session) -> Runtime:
+    """Return the runtime that this tool installs by itself."""
+    return next(runtime for runtime in session.runtimes if runtime.installable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,8 +180,9 @@ def plan(session: Session, request: Request) -> Plan:
             "The official build of llama.cpp cannot be fetched offline.",
             hint="Unset HF_HUB_OFFLINE, or install llama.cpp in another way.",
         )
-    releases = fetch_releases(session.network, session.releases_url)
-    return Plan(choose_build(releases, session.machine, request.backend))
+    builds = installable(session).builds
+    build = builds.offer(session.network, session.machine, request.backend, session.releases_url)
+    return Plan(build)
 
 
 def run(session: Session, plan: Plan) -> Result:
@@ -212,8 +191,7 @@ def run(session: Session, plan: Plan) -> Result:
     Raises:
         SetupError: As the download engine says, or if it does not run here.
     """
-    installed, status = install(
-        session.builds,
+    installed, status = installable(session).builds.install(
         plan.build,
         session.network,
         session.downloading,
@@ -225,7 +203,7 @@ def run(session: Session, plan: Plan) -> Result:
 
 def installed_builds(session: Session) -> tuple[InstalledBuild, ...]:
     """List the builds that this tool installed, the one in use first."""
-    return session.builds.installed()
+    return installable(session).builds.installed()
 
 
 def plan_removal(session: Session, request: RemovalRequest) -> InstalledBuild:
@@ -249,4 +227,4 @@ def plan_removal(session: Session, request: RemovalRequest) -> InstalledBuild:
 
 def remove_build(session: Session, build: InstalledBuild) -> None:
     """Remove a build; the newest other one becomes the one in use."""
-    session.builds.remove(build.name)
+    installable(session).builds.remove(build.name)

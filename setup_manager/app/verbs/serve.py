@@ -8,24 +8,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from setup_manager.app.installed import model_files
 from setup_manager.app.planning import Launch, plan_launch
 from setup_manager.app.requests import Run
-from setup_manager.app.verbs.runtime import (
-    ChosenRuntime,
-    choose_runtime,
-    server_runtime,
-)
+from setup_manager.app.verbs.runtime import ChosenRuntime, choose_runtime
 from setup_manager.library import InstalledModel, Registration
-from setup_manager.runtimes.base import RuntimeStatus
-from setup_manager.runtimes.options import start_options
-from setup_manager.runtimes.presets import router_command
-from setup_manager.runtimes.server import LoadProgress, ServerProcess
+from setup_manager.runtimes import REGISTRY, Opening, RuntimeStatus, StartOptions
 from setup_manager.session import Session
-from setup_manager.smoke import SmokeEvent
-
-DEFAULT_PORT = 8080
-_OLLAMA_ENDPOINT = "http://127.0.0.1:11434"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,35 +79,33 @@ def run(session: Session, plan: Plan, ready: Callable[[str], None] = lambda _: N
         SetupError: If the engine dies; its last words are in the error.
         KeyboardInterrupt: If the user stops it; the engine is ended first.
     """
-    model, settings = plan.launch.model, plan.launch.settings
-    files = model_files(model, with_drafter=settings.drafter)
-    runtime = server_runtime(plan.launch.runtime.status)
-    launch = runtime.launch(files, start_options(settings))
-
-    def loading(progress: LoadProgress) -> None:
-        event = SmokeEvent("load", progress.seconds, progress.last_words)
-        session.observer.smoke(event)
-
-    with ServerProcess(launch, alias=model.name, port=plan.port, observer=loading) as server:
-        ready(server.endpoint)
-        if server.wait() != 0:
-            raise server.failure()
+    launch, model = plan.launch, plan.launch.model
+    opening = Opening(alias=model.name, port=plan.port, observer=session.observer.smoke)
+    runtime = session.runtime(launch.runtime.name)
+    options = StartOptions.of(launch.settings)
+    with runtime.open(model, launch.runtime.status, options, opening) as served:
+        ready(served.endpoint)
+        served.wait()
     return Result(model.name)
 
 
-def _choose_server(statuses: Sequence[RuntimeStatus], wanted: str) -> ChosenRuntime:
+def _choose_server(
+    statuses: Sequence[RuntimeStatus], wanted: str, variant: str | None
+) -> ChosenRuntime:
     """Choose what serves: of the runtimes that are started for one model.
 
     Raises:
-        RuntimeMissingError: If there is none, or Ollama was asked for, which serves by itself.
+        RuntimeMissingError: If there is none, or one was asked for that serves by itself.
     """
-    servers = [
-        replace(status, found=False, endpoint="", hint="Ollama serves by itself: `ollama run`.")
-        if status.name == "ollama"
-        else status
-        for status in statuses
-    ]
-    return choose_runtime(servers, wanted)
+    return choose_runtime([_as_server(status) for status in statuses], wanted, variant)
+
+
+def _as_server(status: RuntimeStatus) -> RuntimeStatus:
+    own = REGISTRY[status.name].own_server
+    if not own:
+        return status
+    hint = f"{status.name} serves by itself: `{own}`."
+    return replace(status, found=False, endpoint="", hint=hint)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,20 +135,10 @@ def start_commands(
         model: The model.
         registration: Where it is registered.
     """
-    endpoint = f"http://127.0.0.1:{DEFAULT_PORT}"
-    if registration.runtime == "llama.cpp":
-        server = str(registration.details.get("program", "llama-server"))
-        start = f"{router_command(server, session.presets.path)} --port {DEFAULT_PORT}"
-    elif registration.runtime == "ollama":
-        endpoint = str(registration.details.get("endpoint") or _OLLAMA_ENDPOINT)
-        start = f"ollama run {shlex.quote(registration.name)}"
-    else:
-        start = (
-            f"{shlex.quote(session.program)} serve {shlex.quote(model.name)} --port {DEFAULT_PORT}"
-        )
-    return StartCommands(
-        start, ask_command(endpoint, registration.name), endpoint, registration.name
-    )
+    runtime, name = session.runtime(registration.runtime), registration.name
+    endpoint = runtime.endpoint_of(registration)
+    start = runtime.start_line(registration, model.name, session.program)
+    return StartCommands(start, ask_command(endpoint, name), endpoint, name)
 
 
 def ask_command(endpoint: str, model: str) -> str:

@@ -6,27 +6,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from setup_manager.app.installed import model_files
 from setup_manager.app.planning import Launch, plan_launch
 from setup_manager.app.record import observed, recorded
 from setup_manager.app.requests import Run
-from setup_manager.app.verbs.runtime import server_runtime
 from setup_manager.catalog import Role
 from setup_manager.errors import UsageError
-from setup_manager.fit import Measurement, Settings, memory_use, predict_speed
+from setup_manager.fit import Fit, Measurement, Settings, fit_of
 from setup_manager.library import InstalledModel
 from setup_manager.machine import Live
-from setup_manager.net import LocalClient
-from setup_manager.runtimes.options import start_options
+from setup_manager.runtimes import REGISTRY, StartOptions
 from setup_manager.session import Session, Subject
 from setup_manager.smoke import (
+    SMOKE_CONTEXT,
     Prediction,
     SmokeReport,
     SmokeRequest,
     Watch,
     run_smoke,
-    run_smoke_ollama,
-    smoke_options,
 )
 
 
@@ -75,6 +71,8 @@ def plan(session: Session, request: Request) -> Plan:
     for role, wanted in needed.items():
         if wanted:
             _require_companion(launch.model, role)
+    if request.with_drafter:
+        _require_comparison(launch)
     return Plan(launch, request.image, request.long_minutes, request.with_drafter)
 
 
@@ -95,48 +93,32 @@ def run(session: Session, plan: Plan) -> SmokeReport:
 def carry_out(session: Session, plan: Plan) -> SmokeReport:
     """Do what `run` does, without a record for the report."""
     launch, model = plan.launch, plan.launch.model
-    options = smoke_options(start_options(launch.settings))
-    tried = replace(launch.settings, context=options.context, slots=1, drafter=False)
+    tried = replace(
+        launch.settings, context=min(launch.settings.context, SMOKE_CONTEXT), slots=1, drafter=False
+    )
+    options = StartOptions.of(replace(launch.settings, drafter=plan.with_drafter))
     request = SmokeRequest(
-        model=model.name,
+        model=model,
+        status=launch.runtime.status,
         options=options,
-        predicted=_predict(session, launch.subject, tried, session.measurements.all()),
+        predicted=_prediction(session, launch.subject, tried),
         image=plan.image,
         has_gpu=bool(session.machine.gpus),
         long_minutes=plan.long_minutes,
     )
-    report = _try(session, plan, request)
+    runtime = session.runtime(launch.runtime.name)
+    report = run_smoke(runtime, request, _watch(session), session.observer.smoke)
     _keep(session, model, report)
     # What is kept beside the measurement is the prediction that knew no measurement, so that
     # corrections do not pile up.
-    plain = _predict(session, launch.subject, tried, ())
+    plain = _fit(session, launch.subject, tried, ())
     measured = report.completion.tokens_per_second
     if report.passed and plain is not None and measured > 0:
-        session.measurements.add(Measurement(model.name, tried, plain.tokens_per_second, measured))
-    return report
-
-
-def _try(session: Session, plan: Plan, request: SmokeRequest) -> SmokeReport:
-    watch, observer = _watch(session), session.observer.smoke
-    model, runtime = plan.launch.model, plan.launch.runtime.status
-    if runtime.name == "ollama":
-        client, known_as = LocalClient(runtime.endpoint), _registered_name(model)
-        return run_smoke_ollama(client, known_as, request, watch, observer)
-    files = model_files(model, with_drafter=plan.with_drafter)
-    if not plan.image:
-        files = replace(files, projector=None)
-    return run_smoke(server_runtime(runtime), files, request, watch, observer)
-
-
-def _registered_name(model: InstalledModel) -> str:
-    registration = model.registration("ollama")
-    if registration is None:
-        raise UsageError(
-            f"Ollama does not know {model.name} by this tool.",
-            code="not-registered",
-            hint=f"Run `gemma-setup register {model.name} --runtime ollama` first.",
+        before = plain.speed
+        session.measurements.add(
+            Measurement(model.name, tried, before.tokens_per_second, measured, before.limited_by)
         )
-    return registration.name
+    return report
 
 
 def _require_companion(model: InstalledModel, role: Role) -> None:
@@ -148,19 +130,39 @@ def _require_companion(model: InstalledModel, role: Role) -> None:
         )
 
 
-def _predict(
+def _require_comparison(launch: Launch) -> None:
+    """Refuse to compare with and without the drafter where the runtime has one way only.
+
+    Raises:
+        UsageError: If it has.
+    """
+    if REGISTRY[launch.runtime.name].own_server:
+        raise UsageError(
+            f"{launch.runtime.name} cannot be measured with and without the drafter.",
+            code="drafter-not-comparable",
+            context=["it starts a model as it was registered, and tells nothing of the drafter"],
+            hint="Leave out --with-drafter, or use a runtime that is started for each test "
+            "(--runtime llama.cpp or embedded).",
+        )
+
+
+def _prediction(session: Session, subject: Subject | None, settings: Settings) -> Prediction | None:
+    fit = _fit(session, subject, settings, session.measurements.all())
+    if fit is None:
+        return None
+    speed = fit.speed
+    return Prediction(fit.memory.total_bytes, speed.tokens_per_second, speed.low, speed.high)
+
+
+def _fit(
     session: Session,
     subject: Subject | None,
     settings: Settings,
     measurements: Sequence[Measurement],
-) -> Prediction | None:
+) -> Fit | None:
     if subject is None or subject.variant is None:
         return None
-    machine = session.machine
-    architecture, weights = subject.variant.architecture, subject.weights
-    use = memory_use(architecture, weights, settings, machine)
-    rate = predict_speed(architecture, weights, settings, machine, measurements=measurements)
-    return Prediction(use.total_bytes, rate.tokens_per_second, rate.low, rate.high)
+    return fit_of(subject.load(settings, session.machine), measurements=measurements)
 
 
 def _watch(session: Session) -> Watch:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from setup_manager.app import recommend
 from setup_manager.cli.terminal import Terminal
-from setup_manager.fit import Explanation, MemoryPart, Speed, Verdict
+from setup_manager.fit import Choice, Explanation, Fit
 from setup_manager.units import format_memory, format_size
 
 _LABEL_WIDTH = 21
@@ -46,8 +47,8 @@ _STYLES = {
     "warn": ("magenta",),
     "bad": ("red",),
 }
-_ROLE = {Verdict.FITS: "good", Verdict.TIGHT: "warn", Verdict.NO: "bad"}
-_SAID = {Verdict.FITS: "fits", Verdict.TIGHT: "tight", Verdict.NO: "does not fit"}
+_ROLE = {"fits": "good", "tight": "warn", "no": "bad"}
+_SAID = {"fits": "fits", "tight": "tight", "no": "does not fit"}
 
 
 def explanation_text(explanation: Explanation, terminal: Terminal, *, verbose: bool) -> str:
@@ -68,15 +69,16 @@ def explanation_lines(explanation: Explanation, screen: Screen | None = None) ->
     lines += [*_context_lines(explanation, screen), ""]
     if explanation.quantizations:
         lines += [*_quantization_lines(explanation, screen), ""]
-    for reason in explanation.reasons:
+    for reason in recommend.explanation_reasons(explanation):
         sentence = _wrapped(reason, screen)
         if screen.verbose or len(lines) + len(sentence) <= _SCREEN_LINES:
             lines += sentence
     return lines
 
 
-def speed_text(speed: Speed) -> str:
+def speed_text(found: Fit | Choice | Explanation) -> str:
     """Put a speed in words: ``"4.3 tokens/s (3.1 to 6.0)"``."""
+    speed = found.speed
     digits = 0 if speed.tokens_per_second >= 20 else 1
     return (
         f"{speed.tokens_per_second:.{digits}f} tokens/s "
@@ -89,10 +91,8 @@ def _head(explanation: Explanation, screen: Screen) -> Iterable[str]:
     settings = explanation.settings
     yield style(f"{explanation.name}  {explanation.model}", "title")
     slots = f", {settings.slots} at a time" if settings.slots > 1 else ""
-    kind = settings.key_type.value
-    if settings.value_type is not settings.key_type:
-        kind += f"/{settings.value_type.value}"
-    yield style(f"{settings.context:,} tokens of context{slots}, cache in {kind}", "dim")
+    kinds = dict.fromkeys((settings.kv_type.keys, settings.kv_type.values))
+    yield style(f"{settings.context:,} tokens of context{slots}, cache in {'/'.join(kinds)}", "dim")
     verdict = style(_SAID[explanation.verdict], _ROLE[explanation.verdict])
     needed = format_memory(explanation.memory.needed_bytes)
     free = format_memory(explanation.available_bytes)
@@ -101,7 +101,7 @@ def _head(explanation: Explanation, screen: Screen) -> Iterable[str]:
         used, free = format_memory(device.used_bytes), format_memory(device.free_bytes)
         yield f"        {used} of {free} free on {device.name}"
     speed = explanation.speed
-    yield f"Speed   {speed_text(speed)}"
+    yield f"Speed   {speed_text(explanation)}"
     best = f"at best {explanation.ceiling_tokens_per_second:.1f}"
     yield style(f"        {best}; limited by {speed.limited_by}; basis: {speed.basis}", "dim")
 
@@ -110,7 +110,7 @@ def _bar_lines(explanation: Explanation, screen: Screen) -> Iterable[str]:
     total = sum(part.size_bytes for part in explanation.parts)
     width = max(8, min(28, screen.width - _LABEL_WIDTH - 31))
     for part in explanation.parts:
-        yield _bar_line(part, total, width, screen)
+        yield _bar_line(part.label, part.size_bytes, total, width, screen)
     summed = f"{'total':{_LABEL_WIDTH}}{format_memory(total):>9}"
     reclaimable = explanation.memory.reclaimable_bytes
     if reclaimable:
@@ -118,13 +118,14 @@ def _bar_lines(explanation: Explanation, screen: Screen) -> Iterable[str]:
     yield screen.style(summed, "dim")
 
 
-def _bar_line(part: MemoryPart, total: int, width: int, screen: Screen) -> str:
+def _bar_line(label: str, size_bytes: int, total: int, width: int, screen: Screen) -> str:
     full = "█" if screen.unicode else "#"
-    cells = max(1, round(width * part.size_bytes / total))
-    share = 100 * part.size_bytes / total
-    line = f"{part.label:{_LABEL_WIDTH}}{format_memory(part.size_bytes):>9} {share:3.0f}%  "
-    if screen.verbose and len(line) + len(part.note) <= screen.width:
-        return line + screen.style(part.note, "dim")
+    cells = max(1, round(width * size_bytes / total))
+    share = 100 * size_bytes / total
+    line = f"{label:{_LABEL_WIDTH}}{format_memory(size_bytes):>9} {share:3.0f}%  "
+    note = recommend.PART_NOTES[label]
+    if screen.verbose and len(line) + len(note) <= screen.width:
+        return line + screen.style(note, "dim")
     return line + full * cells
 
 
@@ -144,15 +145,15 @@ def _context_lines(explanation: Explanation, screen: Screen) -> Iterable[str]:
 def _quantization_lines(explanation: Explanation, screen: Screen) -> Iterable[str]:
     rows = explanation.quantizations
     if not screen.verbose:
-        at = next(i for i, row in enumerate(rows) if row.current)
+        at = [row.quantization for row in rows].index(explanation.quantization)
         start = max(0, min(at - 1, len(rows) - _SHOWN_QUANTIZATIONS))
         rows = rows[start : start + _SHOWN_QUANTIZATIONS]
     yield screen.style(
         f"{'quantization':18}{'file':>10}{'memory':>11}{'tokens/s':>10}{'quality':>9}", "dim"
     )
     for row in rows:
-        mark = "  <" if row.current else ""
-        loss = "?" if row.loss is None else f"{-row.loss:.1f}"
+        mark = "  <" if row.quantization == explanation.quantization else ""
+        loss = "?" if row.quality_loss is None else f"{-row.quality_loss:.1f}"
         verdict = screen.style(_SAID[row.verdict], _ROLE[row.verdict])
         yield (
             f"{row.quantization:18}{format_size(row.size_bytes):>10}"

@@ -26,13 +26,13 @@ def install_plan_text(plan: install.Plan) -> str:
         ),
         f"  runtime  {plan.runtime.name}: {plan.runtime.reason}",
     ]
-    if plan.memory is not None and plan.speed is not None:
+    if plan.fit is not None:
         lines.append(
-            f"  memory   {format_memory(plan.memory.needed_bytes)} at "
+            f"  memory   {format_memory(plan.fit.memory.needed_bytes)} at "
             f"{plan.settings.context:,} tokens of context"
-            + (": tight, close other programs first" if plan.verdict == "tight" else "")
+            + (": tight, close other programs first" if plan.fit.verdict == "tight" else "")
         )
-        lines.append(f"  speed    {speed_text(plan.speed)}")
+        lines.append(f"  speed    {speed_text(plan.fit)}")
     return "\n".join(lines)
 
 

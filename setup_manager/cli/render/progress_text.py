@@ -5,8 +5,8 @@ from __future__ import annotations
 from setup_manager.cli.terminal import Terminal, visible_length
 from setup_manager.download import DownloadEvent, Kind
 from setup_manager.machine import Reading
+from setup_manager.runtimes import RuntimeEvent
 from setup_manager.session import StageEvent, StageStatus
-from setup_manager.smoke import SmokeEvent
 from setup_manager.units import format_duration, format_memory, format_rate, format_size
 
 _NARROW, _MEDIUM, _WIDE = 50, 70, 95
@@ -52,7 +52,7 @@ def trouble_words(event: DownloadEvent) -> str:
     return event.message
 
 
-def smoke_words(event: SmokeEvent) -> str:
+def smoke_words(event: RuntimeEvent) -> str:
     """Say what a smoke test is doing; how much of the model is loaded, where that is known."""
     words = [_SMOKE_WORDS.get(event.stage, event.stage)]
     if event.share is not None:

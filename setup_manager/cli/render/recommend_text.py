@@ -36,6 +36,10 @@ def recommend_text(result: recommend.Result, terminal: Terminal, *, verbose: boo
     hidden = len(found.choices) + len(found.rejected) - len(shown) - len(rejected)
     if hidden > 0:
         lines.append(terminal.styled(f"{hidden} more: add -v", "dim"))
+    if found.faster is not None:
+        small = found.faster
+        size, speed = format_size(small.size_bytes), speed_text(small)
+        lines += ["", f"smaller and faster: {small.model}, {size}, {speed}"]
     lines += ["", f"gemma-setup install {found.choices[0].model}"]
     return "\n".join(lines)
 
@@ -46,12 +50,12 @@ def _choice_lines(
     mark = terminal.mark(_VERDICT_MARKS[choice.verdict])
     size = format_size(choice.size_bytes) + ("" if choice.memory.confirmed else " (computed)")
     title = terminal.styled(choice.model, "bold")
+    reasons = "; ".join(recommend.choice_reasons(choice))
     if brief:
-        return [f"{mark} {title}  {size}", *_wrapped("; ".join(choice.reasons), terminal.width)]
+        return [f"{mark} {title}  {size}", *_wrapped(reasons, terminal.width)]
     head = f"{rank} {mark} {title}  {size}, {choice.settings.context:,} tokens of context"
-    facts = f"{speed_text(choice.speed)}, limited by {choice.speed.limited_by}"
+    facts = f"{speed_text(choice)}, limited by {choice.speed.limited_by}"
     facts += f"; {choice.speed.basis}"
-    reasons = "; ".join(choice.reasons)
     return [head, *_wrapped(facts, terminal.width), *_wrapped(reasons, terminal.width)]
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from setup_manager.app import register
 from setup_manager.cli.render.install_text import NOTHING_DONE
 from setup_manager.library import Registration
-
-_SHOWN = {"embedded": "built-in engine"}
+from setup_manager.runtimes import REGISTRY
 
 
 def register_plan_text(plan: register.Plan) -> str:
@@ -24,5 +23,5 @@ def register_text(result: register.Result) -> str:
 
 def registration_words(registration: Registration, *, already: bool) -> str:
     """Say as what and with which runtime: ``"registered as e4b (llama.cpp)"``."""
-    shown = _SHOWN.get(registration.runtime, registration.runtime)
+    shown = REGISTRY[registration.runtime].title
     return f"{'already ' if already else ''}registered as {registration.name} ({shown})"

@@ -9,7 +9,7 @@ from setup_manager.units import format_size
 
 if TYPE_CHECKING:
     from setup_manager.app import runtime
-    from setup_manager.runtimes.llama_builds import InstalledBuild
+    from setup_manager.runtimes import InstalledBuild
 
 
 def build_text(plan: runtime.Plan) -> str:

@@ -43,7 +43,7 @@ def _checked(result: check.Result) -> str:
 
 def _recommended(result: recommend.Result) -> str:
     best = result.recommendation.choices[0]
-    return f"{best.model}: {best.reasons[0]}" if best.reasons else best.model
+    return f"{best.model}: {recommend.choice_reasons(best)[0]}"
 
 
 def _planned(plan: install.Plan) -> str:

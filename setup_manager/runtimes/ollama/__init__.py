@@ -1,33 +1,8 @@
-"""Ollama: found, judged by its version, given models in its documented way or by links."""
+"""Ollama: found, judged by its version, given models in its documented way or by links.
 
-from __future__ import annotations
+Invariant: a server is never ended, and of its store only what this tool put there is taken out.
+"""
 
-from setup_manager.runtimes.ollama.names import registered_name
-from setup_manager.runtimes.ollama.registration import (
-    OllamaRequest,
-    Registration,
-    pull,
-    register,
-    register_by_link,
-    unregister,
-)
-from setup_manager.runtimes.ollama.server import connect, find
-from setup_manager.runtimes.ollama.store import BlobFile, ModelFacts, store_candidates
-from setup_manager.runtimes.ollama.versions import CopyNeed, ollama_copies_bytes
+from setup_manager.runtimes.ollama.runtime import Ollama
 
-__all__ = [
-    "BlobFile",
-    "CopyNeed",
-    "ModelFacts",
-    "OllamaRequest",
-    "Registration",
-    "connect",
-    "find",
-    "ollama_copies_bytes",
-    "pull",
-    "register",
-    "register_by_link",
-    "registered_name",
-    "store_candidates",
-    "unregister",
-]
+__all__ = ["Ollama"]

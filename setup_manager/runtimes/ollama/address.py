@@ -53,6 +53,16 @@ def parse_host(text: str) -> Address:
     return Address(scheme, _connectable(host), port, f"/{path.rstrip('/')}" if path else "")
 
 
+def same_server(one: str, other: str) -> bool:
+    """Whether two endpoints are one server: a loopback address has several names."""
+    return _server(one) == _server(other)
+
+
+def _server(endpoint: str) -> tuple[str, int, str]:
+    address = parse_host(endpoint)
+    return "" if address.local else address.host.lower(), address.port, address.path
+
+
 def _scheme(text: str) -> tuple[str, str, str]:
     scheme, found, rest = text.partition("://")
     if found:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import Any
 
 from setup_manager.errors import RegistrationFailedError
 from setup_manager.net import BadAnswerError, LocalClient, RequestError
+from setup_manager.runtimes.base import Observer, RuntimeEvent
 from setup_manager.runtimes.ollama.names import full_name, is_plain
 from setup_manager.runtimes.ollama.server import (
     find_model,
@@ -19,10 +20,10 @@ from setup_manager.runtimes.ollama.server import (
 )
 from setup_manager.runtimes.ollama.store import (
     BlobFile,
-    ModelFacts,
     Placed,
     kept_times,
     manifest_path,
+    model_facts,
     place_blob,
     remove_blob,
     remove_manifest,
@@ -33,28 +34,10 @@ from setup_manager.runtimes.ollama.store import (
 from setup_manager.runtimes.options import StartOptions
 
 _CREATE_SECONDS = 3600.0
-_NO_FACTS = ModelFacts()
 
 
 @dataclass(frozen=True, slots=True)
-class RegisterProgress:
-    """How far registering is.
-
-    Attributes:
-        step: ``"link"``, ``"upload"``, ``"create"``, ``"pull"`` or ``"verify"``.
-        detail: File name, or what Ollama says that it does.
-        done_bytes: Bytes so far, 0 where they are not counted.
-        total_bytes: Bytes in all, 0 where they are not counted.
-    """
-
-    step: str
-    detail: str = ""
-    done_bytes: int = 0
-    total_bytes: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Registration:
+class OllamaEntry:
     """What was put into Ollama, for the inventory and for taking it out.
 
     Attributes:
@@ -85,23 +68,18 @@ class OllamaRequest:
         stores: Folders in which the server's store may be; empty for a server elsewhere.
         known: What this tool recorded for that name: an earlier registration, or one that was
             begun (without a digest) and may or may not have got through.
-        facts: Parameter count and quantization, for a manifest written by hand.
     """
 
     name: str
     files: tuple[BlobFile, ...]
     options: StartOptions
     stores: Sequence[Path] = ()
-    known: Registration | None = None
-    facts: ModelFacts = _NO_FACTS
-
-
-Observer = Callable[[RegisterProgress], None]
+    known: OllamaEntry | None = None
 
 
 def register(
     client: LocalClient, request: OllamaRequest, observer: Observer = lambda _: None
-) -> Registration:
+) -> OllamaEntry:
     """Register files in the documented way: blobs, then create.
 
     Blobs are linked into the store where that can be done, else uploaded. Create rewrites the
@@ -128,7 +106,7 @@ def register(
 
 def _create(
     client: LocalClient, name: str, request: OllamaRequest, observer: Observer
-) -> Registration:
+) -> OllamaEntry:
     store = find_store(client, request.stores)
     placed: dict[BlobFile, Placed | None] = {}
     try:
@@ -143,11 +121,11 @@ def _create(
         raise
     _drop_unused(client, store, _brought(placed, request.known))
     uploaded = sum(file.path.stat().st_size for file, way in placed.items() if way is None)
-    return Registration(name, digest, "create", str(store or ""), kept, uploaded)
+    return OllamaEntry(name, digest, "create", str(store or ""), kept, uploaded)
 
 
 def _brought(
-    placed: Mapping[BlobFile, Placed | None], known: Registration | None
+    placed: Mapping[BlobFile, Placed | None], known: OllamaEntry | None
 ) -> tuple[str, ...]:
     """Return the digests that this tool put there, now or in a registration that was begun."""
     return tuple(
@@ -157,7 +135,7 @@ def _brought(
 
 def register_by_link(
     client: LocalClient, request: OllamaRequest, observer: Observer = lambda _: None
-) -> Registration:
+) -> OllamaEntry:
     """Register files without any copy: linked blobs and a manifest written by hand.
 
     Undocumented, so every step is checked against the server, and undone if it does not take.
@@ -185,9 +163,9 @@ def pull(
     name: str,
     source: str,
     *,
-    known: Registration | None = None,
+    known: OllamaEntry | None = None,
     observer: Observer = lambda _: None,
-) -> Registration:
+) -> OllamaEntry:
     """Let Ollama fetch a model from the hub itself, then give it a name with its size in it.
 
     Args:
@@ -209,10 +187,10 @@ def pull(
     _send(client, "POST", "/api/copy", {"source": source, "destination": wanted})
     if before is None and full_name(source) != wanted:
         _delete(client, source)
-    return Registration(wanted, _verified(client, wanted, observer), "pull")
+    return OllamaEntry(wanted, _verified(client, wanted, observer), "pull")
 
 
-def unregister(client: LocalClient, registration: Registration) -> bool:
+def unregister(client: LocalClient, registration: OllamaEntry) -> bool:
     """Take a registration out again.
 
     Args:
@@ -279,7 +257,7 @@ def _is_store(client: LocalClient, place: Path) -> bool:
             remove_blob(place, sha256)
 
 
-def _as_recorded(client: LocalClient, name: str, known: Registration | None) -> Registration | None:
+def _as_recorded(client: LocalClient, name: str, known: OllamaEntry | None) -> OllamaEntry | None:
     """Return the recorded registration if it still holds; refuse a name that means another model.
 
     A registration that was begun and not finished is gone through again, over what it left.
@@ -316,7 +294,7 @@ def _bring_blob(
     if _has_blob(client, file.digest):
         return Placed.THERE
     if store is not None:
-        observer(RegisterProgress("link", file.name))
+        observer(RuntimeEvent("link", detail=file.name))
         way = place_blob(store, file, touched=True)
         if way is not None and _has_blob(client, file.digest):
             return way
@@ -333,7 +311,9 @@ def _upload(client: LocalClient, file: BlobFile, observer: Observer) -> None:
         client.upload(
             path,
             file.path,
-            lambda sent: observer(RegisterProgress("upload", file.name, sent, total)),
+            lambda sent: observer(
+                RuntimeEvent("upload", detail=file.name, done_bytes=sent, total_bytes=total)
+            ),
         )
     except (RequestError, OSError) as error:
         raise unexpected(path, str(error)) from error
@@ -388,19 +368,19 @@ def _events(client: LocalClient, path: str, body: Mapping[str, Any]) -> Iterator
         yield event
 
 
-def _progress(step: str, event: Mapping[str, Any]) -> RegisterProgress:
+def _progress(step: str, event: Mapping[str, Any]) -> RuntimeEvent:
     done, total = event.get("completed"), event.get("total")
-    return RegisterProgress(
+    return RuntimeEvent(
         step,
-        str(event.get("status", "")),
-        done if isinstance(done, int) else 0,
-        total if isinstance(total, int) else 0,
+        detail=str(event.get("status", "")),
+        done_bytes=done if isinstance(done, int) else 0,
+        total_bytes=total if isinstance(total, int) else 0,
     )
 
 
 def _verified(client: LocalClient, name: str, observer: Observer) -> str:
     """Check that the server lists the model and can read its file; return the manifest's digest."""
-    observer(RegisterProgress("verify", name))
+    observer(RuntimeEvent("verify", detail=name))
     model = find_model(client, name)
     if model is None:
         raise unexpected("/api/tags", f"{name} is not listed")
@@ -448,7 +428,7 @@ def _drop_unused(client: LocalClient, store: Path | None, digests: Sequence[str]
 
 def _link(
     client: LocalClient, store: Path, name: str, request: OllamaRequest, observer: Observer
-) -> Registration:
+) -> OllamaEntry:
     """Link, write and check; take everything out again if any of it fails."""
     if request.known is not None:
         remove_manifest(store, name)
@@ -458,7 +438,8 @@ def _link(
     try:
         linked = _place_all(store, request.files, brought, observer)
         parameters = start_parameters(request.options)
-        written = write_manifest(store, name, request.files, request.facts, parameters)
+        facts = model_facts(request.files)
+        written = write_manifest(store, name, request.files, facts, parameters)
         brought += written.small_blobs
         _check_written(client, name, written.digest, observer)
     except OSError as error:
@@ -467,7 +448,7 @@ def _link(
     except BaseException:
         _undo_link(store, name, brought)
         raise
-    return Registration(name, written.digest, "link", str(store), linked)
+    return OllamaEntry(name, written.digest, "link", str(store), linked)
 
 
 def _place_all(
@@ -475,7 +456,7 @@ def _place_all(
 ) -> tuple[str, ...]:
     """Put every file into the store, noting in `brought` what came in even if a later one fails."""
     for file in files:
-        observer(RegisterProgress("link", file.name))
+        observer(RuntimeEvent("link", detail=file.name))
         way = place_blob(store, file)
         if way is None:
             raise _cannot_link(store, file.name)

@@ -10,13 +10,13 @@ from typing import Any
 
 from setup_manager.errors import RegistrationFailedError, RuntimeMissingError
 from setup_manager.net import BadAnswerError, LocalClient, RequestError
-from setup_manager.runtimes.base import RuntimeStatus
 from setup_manager.runtimes.ollama.address import Address, parse_host
 from setup_manager.runtimes.ollama.names import full_name
 from setup_manager.runtimes.ollama.versions import assess
+from setup_manager.runtimes.status import RuntimeStatus
 
 NAME = "ollama"
-_UPDATE = "Update Ollama (https://ollama.com/download)."
+UPDATE = "Update Ollama (https://ollama.com/download)."
 _USUAL_PROGRAMS = (
     "/usr/local/bin/ollama",
     "/usr/bin/ollama",
@@ -42,12 +42,11 @@ class RegisteredModel:
     family: str
 
 
-def find(environment: Mapping[str, str], *, variant: str | None = None) -> RuntimeStatus:
+def find(environment: Mapping[str, str]) -> RuntimeStatus:
     """Look for a running server, and for a program if none runs.
 
     Args:
         environment: For OLLAMA_HOST and PATH.
-        variant: Variant key that it should run, None if none is chosen yet.
 
     Returns:
         Its status. A program without a server is found, but ``gemma4`` is None and the hint says
@@ -67,7 +66,7 @@ def find(environment: Mapping[str, str], *, variant: str | None = None) -> Runti
         )
     except RequestError:
         return _without_server(address, program)
-    assessment = assess(version, variant)
+    assessment = assess(version)
     return RuntimeStatus(
         NAME,
         found=True,
@@ -76,7 +75,7 @@ def find(environment: Mapping[str, str], *, variant: str | None = None) -> Runti
         gemma4=assessment.gemma4,
         path=program,
         detail=assessment.detail or "a running server",
-        hint=_UPDATE if assessment.detail and assessment.gemma4 is not None else "",
+        hint=UPDATE if assessment.detail and assessment.gemma4 is not None else "",
     )
 
 

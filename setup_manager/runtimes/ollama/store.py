@@ -7,8 +7,10 @@ that it is the one, and only files that this module put there are ever taken out
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
+import math
 import os
 import secrets
 import sys
@@ -17,6 +19,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
+
+from setup_manager.gguf import GgufError, Header, read_header
 
 LINUX_SERVICE_STORE = Path("/usr/share/ollama/.ollama/models")
 _MODEL = "application/vnd.ollama.image.model"
@@ -169,12 +173,44 @@ class ModelFacts:
     """What a hand-written manifest says of a model.
 
     Attributes:
-        parameters: Parameter count as Ollama writes it, e.g. ``"8B"``.
-        quantization: Quantization label.
+        parameters: Parameter count as Ollama writes it, e.g. ``"7.5B"``.
+        quantization: Quantization label, ``"unknown"`` for a file that names none.
     """
 
-    parameters: str = ""
-    quantization: str = ""
+    parameters: str
+    quantization: str
+
+
+def model_facts(files: Iterable[BlobFile]) -> ModelFacts:
+    """Read from the weights' headers what Ollama's create says of them.
+
+    Raises:
+        OSError: If a file cannot be read.
+    """
+    headers = [_header(file.path) for file in files if file.role == "weights"]
+    count = sum(math.prod(tensor.shape) for header in headers for tensor in header.tensors)
+    label = next((header.quantization for header in headers if header.quantization), "unknown")
+    return ModelFacts(short_count(count), label)
+
+
+def _header(path: Path) -> Header:
+    try:
+        with path.open("rb") as file:
+            return read_header(file)
+    except GgufError as error:
+        raise OSError(errno.EINVAL, f"{path.name} is no GGUF file: {error}") from error
+
+
+def short_count(number: int) -> str:
+    """Write a count as Ollama does: ``"97K"``, ``"307.20M"``, ``"7.5B"``, ``"12B"``.
+
+    Source: ``HumanNumber`` in Ollama's format/format.go.
+    """
+    for unit, letter, digits in ((10**9, "B", 1), (10**6, "M", 2), (10**3, "K", 0)):
+        if number >= unit:
+            exact = number % unit == 0
+            return f"{number / unit:.{0 if exact else digits}f}{letter}"
+    return str(number)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,6 @@ from typing import Any
 
 from setup_manager.net import BadAnswerError, LocalClient
 
-_NANOSECONDS = 1e9
-
 
 @dataclass(frozen=True, slots=True)
 class Question:
@@ -63,7 +61,9 @@ class Completion:
 
 
 @dataclass(frozen=True, slots=True)
-class _Timings:
+class Timings:
+    """What a server measured; 0 where it said nothing."""
+
     prompt_tokens: int = 0
     prompt_tokens_per_second: float = 0.0
     tokens: int = 0
@@ -72,7 +72,7 @@ class _Timings:
     accepted_tokens: int = 0
 
 
-class _Pieces:
+class Pieces:
     """The pieces of an answer and when each of them came."""
 
     def __init__(self, budget_seconds: float) -> None:
@@ -91,7 +91,7 @@ class _Pieces:
             self._arrivals.append(seconds)
         return seconds > self._budget_seconds
 
-    def completion(self, timings: _Timings) -> Completion:
+    def completion(self, timings: Timings) -> Completion:
         """Put everything together; the rate of arrival stands in where the server told none."""
         arrivals = self._arrivals
         first_half, second_half = half_rates(arrivals)
@@ -136,40 +136,15 @@ def ask_server(
         "ignore_eos": question.to_the_end,
         "chat_template_kwargs": {"enable_thinking": False},
     }
-    pieces = _Pieces(question.budget_seconds)
+    pieces = Pieces(question.budget_seconds)
     timings: Mapping[str, Any] = {}
     answer = client.stream("/v1/chat/completions", body, timeout_seconds=timeout_seconds)
     for event in answer:
         delta = _delta(event)
-        timings = _mapping(event.get("timings") or timings)
+        timings = mapping(event.get("timings") or timings)
         if pieces.add(delta.get("content"), delta.get("reasoning_content")):
             break
     return pieces.completion(_server_timings(timings))
-
-
-def ask_ollama(
-    client: LocalClient, model: str, question: Question, *, timeout_seconds: float
-) -> Completion:
-    """Ask Ollama through its own interface, which reports timings; raises as `ask_server`."""
-    message: dict[str, Any] = {"role": "user", "content": question.text}
-    if question.image_url is not None:
-        message["images"] = [question.image_url.partition(",")[2]]
-    body = {
-        "model": model,
-        "messages": [message],
-        "think": False,
-        "options": {"temperature": 0, "num_predict": question.max_tokens},
-    }
-    pieces = _Pieces(question.budget_seconds)
-    last: Mapping[str, Any] = {}
-    for event in client.stream("/api/chat", body, timeout_seconds=timeout_seconds):
-        last = _mapping(event)
-        if "error" in last:
-            raise BadAnswerError(200, str(last["error"])[:500])
-        said = _mapping(last.get("message", {}))
-        if pieces.add(said.get("content"), said.get("thinking")):
-            break
-    return pieces.completion(_ollama_timings(last))
 
 
 def _content(question: Question) -> Any:
@@ -183,50 +158,41 @@ def _content(question: Question) -> Any:
 
 def _delta(event: Any) -> Mapping[str, Any]:
     """Return the new piece of a chat-completion event; empty where it only has figures."""
-    whole = _mapping(event)
+    whole = mapping(event)
     if "error" in whole:
         raise BadAnswerError(200, str(whole["error"])[:500])
     choices = whole.get("choices")
     if not isinstance(choices, list):
         raise BadAnswerError(200, f"no completion: {str(event)[:200]}")
-    first = _mapping(choices[0]) if choices else {}
-    return _mapping(first.get("delta") or {})
+    first = mapping(choices[0]) if choices else {}
+    return mapping(first.get("delta") or {})
 
 
-def _mapping(value: Any) -> Mapping[str, Any]:
+def mapping(value: Any) -> Mapping[str, Any]:
+    """Return a JSON object of an answer.
+
+    Raises:
+        BadAnswerError: If it is something else.
+    """
     if not isinstance(value, dict):
         raise BadAnswerError(200, f"no completion: {str(value)[:200]}")
     return value
 
 
-def _server_timings(timings: Mapping[str, Any]) -> _Timings:
+def _server_timings(timings: Mapping[str, Any]) -> Timings:
     """Read llama-server's ``timings``; rates of a single token are noise and not kept."""
-    tokens = int(_number(timings.get("predicted_n")))
-    return _Timings(
-        prompt_tokens=int(_number(timings.get("prompt_n"))),
-        prompt_tokens_per_second=_number(timings.get("prompt_per_second")),
+    tokens = int(number(timings.get("predicted_n")))
+    return Timings(
+        prompt_tokens=int(number(timings.get("prompt_n"))),
+        prompt_tokens_per_second=number(timings.get("prompt_per_second")),
         tokens=tokens,
-        tokens_per_second=_number(timings.get("predicted_per_second")) if tokens > 1 else 0.0,
-        drafted_tokens=int(_number(timings.get("draft_n"))),
-        accepted_tokens=int(_number(timings.get("draft_n_accepted"))),
+        tokens_per_second=number(timings.get("predicted_per_second")) if tokens > 1 else 0.0,
+        drafted_tokens=int(number(timings.get("draft_n"))),
+        accepted_tokens=int(number(timings.get("draft_n_accepted"))),
     )
 
 
-def _ollama_timings(last: Mapping[str, Any]) -> _Timings:
-    """Read the figures of Ollama's closing message; its durations are nanoseconds."""
-    prompt_tokens = int(_number(last.get("prompt_eval_count")))
-    tokens = int(_number(last.get("eval_count")))
-    prompt_seconds = _number(last.get("prompt_eval_duration")) / _NANOSECONDS
-    seconds = _number(last.get("eval_duration")) / _NANOSECONDS
-    return _Timings(
-        prompt_tokens,
-        prompt_tokens / prompt_seconds if prompt_seconds > 0 else 0.0,
-        tokens,
-        tokens / seconds if seconds > 0 and tokens > 1 else 0.0,
-    )
-
-
-def _number(value: object) -> float:
+def number(value: object) -> float:
     """Return a finite, non-negative number, 0 for anything else: it comes from a server."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return 0.0

@@ -1,48 +1,16 @@
-"""What a GGUF file says of itself, as the facts that memory and speed follow from.
-
-Better than any label: sizes are exact, and files that the catalogue has never heard of can be
-planned for.
-"""
+"""The constants of an architecture, read from a GGUF file that the catalogue may not know."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 
-from setup_manager.catalog import Architecture, Experts
+from setup_manager.catalog.variant import Architecture, Experts
 from setup_manager.errors import UsageError
-from setup_manager.fit.weights import WeightsFacts, weights_from_tensors
-from setup_manager.gguf import Header, LongArray, Tensor
+from setup_manager.gguf import Header, LongArray
 
 _PREFIX = "gemma4."
 _TOKENS = "tokenizer.ggml.tokens"
 _MOST_BLOCKS = 1024
-
-
-def weights_from_headers(
-    architecture: Architecture, headers: Sequence[Header], file_bytes: int
-) -> WeightsFacts:
-    """Read the content of a file from its own tensor list.
-
-    Args:
-        architecture: The model's constants.
-        headers: One for each shard.
-        file_bytes: Length of all shards. A tensor of a type newer than our table counts as
-            16 bits a weight.
-    """
-    tensors = [
-        (tensor.name, tensor.type_name or "unknown", _tensor_bytes(tensor))
-        for header in headers
-        for tensor in header.tensors
-    ]
-    return weights_from_tensors(
-        architecture, tensors, file_bytes, confirmed=True, source="the file's own tensor list"
-    )
-
-
-def _tensor_bytes(tensor: Tensor) -> int:
-    size = tensor.size_bytes
-    return 2 * tensor.elements if size is None else size
 
 
 def architecture_from_header(header: Header) -> Architecture:

@@ -1,0 +1,60 @@
+"""The documents of what fit computed: its own fields, and the sentences for people."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from setup_manager.app.reasons import choice_reasons, explanation_reasons
+from setup_manager.codec import to_plain
+from setup_manager.fit import Choice, Explanation, Recommendation
+
+# What each piece of the memory bar is.
+PART_NOTES = {
+    "weights": "the file",
+    "per-layer embeddings": "a row a token, read from the file; may leave memory",
+    "copy on the GPU": "its original in the file may leave memory",
+    "rearranged copy": "its original in the file may leave memory",
+    "KV cache": "the conversation",
+    "scratch": "for one batch",
+    "projector": "for images",
+    "other": "the program, its checkpoints, GPU context",
+}
+
+
+def plain(value: object) -> Any:
+    """Make plain values with two decimals, which is what a prediction can carry."""
+    return _rounded(to_plain(value))
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, float):
+        return round(value, 2)
+    if isinstance(value, list):
+        return [_rounded(entry) for entry in value]
+    if isinstance(value, dict):
+        return {key: _rounded(entry) for key, entry in value.items()}
+    return value
+
+
+def choice_document(choice: Choice) -> dict[str, Any]:
+    """Give one entry of `recommend`'s `choices` or `rejected`."""
+    return {**plain(choice), "reasons": choice_reasons(choice)}
+
+
+def recommendation_document(recommendation: Recommendation) -> dict[str, Any]:
+    """Give `choices`, `rejected` and which of the choices is smaller and faster than the first."""
+    faster = recommendation.faster
+    return {
+        "choices": [choice_document(choice) for choice in recommendation.choices],
+        "rejected": [choice_document(choice) for choice in recommendation.rejected],
+        "headroom_bytes": recommendation.headroom_bytes,
+        "faster": faster.model if faster else None,
+    }
+
+
+def explanation_document(explanation: Explanation) -> dict[str, Any]:
+    """Give ``data`` of `explain`."""
+    document = plain(explanation)
+    for part in document["parts"]:
+        part["note"] = PART_NOTES[part["label"]]
+    return {**document, "reasons": explanation_reasons(explanation)}
