@@ -90,7 +90,7 @@ def _write(arguments: list[str], invocation: Invocation, result: Outcome | Setup
             outcome,
             shell.terminal,
             as_json="--json" in _before_double_dash(arguments),
-            quiet=shell.options.quiet,
+            quiet=shell.silent,
             secrets=_secrets(),
         )
     except BrokenPipeError:

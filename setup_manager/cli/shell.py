@@ -184,9 +184,14 @@ class Shell:
             close()
         self.status.clear()
 
+    @property
+    def silent(self) -> bool:
+        """Whether stderr is for errors or for JSON lines alone."""
+        return self.options.quiet or self.options.as_json or self.options.progress == "json"
+
     def note(self, text: str) -> None:
         """Tell a person something on the way; silent under --quiet and --json."""
-        if self.options.quiet or self.options.as_json or self.options.progress == "json":
+        if self.silent:
             return
         from setup_manager.cli.render.wrapping import folded
 
