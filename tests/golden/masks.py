@@ -30,7 +30,7 @@ _LIVE = (
     (r"\d[\d,.]* [KMG]iB", "<MEMORY>"),
     (r"\b\d[\d.]* to \d[\d.]*\b", "<LOW> to <HIGH>"),
     (r"predicted \d[\d.]*", "predicted <NUMBER>"),
-    (r"\d[\d.]* [kMGTP]?B free", "<SIZE> free"),
+    (r"\d[\d.]* [kMGTP]?B free\b", "<SIZE> free"),
     (r"([Ff]ree) \d[\d.]* [kMGTP]?B", r"\1 <SIZE>"),
     (r"\(\d+ kB; open", "(<SIZE>; open"),
     (r"; \d+ retries", "; <NUMBER> retries"),
