@@ -26,9 +26,8 @@ import numpy.typing as npt
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from setup_manager.catalog.architecture import Architecture
 from setup_manager.catalog.load import load_catalog
-from setup_manager.catalog.select import weight_files
-from setup_manager.catalog.variant import Architecture
 from setup_manager.fit.load import Load
 from setup_manager.fit.settings import Settings
 from setup_manager.fit.speed import cpu_family, gpu_family, speed_of
@@ -100,7 +99,7 @@ def load_rows(path: Path = DATA) -> list[Row]:
     rows = []
     for entry in json.loads(path.read_text("utf-8"))["rows"]:
         variant = catalog.variants[entry["variant"]]
-        known = {file.quantization: file for file in weight_files(catalog, variant.key)}
+        known = {file.quantization: file for file in catalog.weights(variant.key)}
         file = known.get(entry["quantization"])
         weights = (
             Weights.of_file(catalog, file)

@@ -19,8 +19,8 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from setup_manager.catalog.architecture import Architecture
 from setup_manager.catalog.load import load_catalog
-from setup_manager.catalog.variant import Architecture
 from setup_manager.fit.quantization import recipe_of, typed_tensors
 from setup_manager.fit.tensors import is_global
 

@@ -24,7 +24,7 @@ from typing import Any
 
 from setup_manager.catalog.artifact import Role
 from setup_manager.catalog.load import load_catalog
-from setup_manager.catalog.naming import is_qat, label_of, quantization_of, role_of, shard_of
+from setup_manager.catalog.naming import read_name
 from setup_manager.errors import SetupError
 from setup_manager.net.choosing import RemoteFile, Snapshot
 from setup_manager.net.hub import Hub
@@ -57,7 +57,7 @@ def _merged(files: list[Entry], repository: str, snapshot: Snapshot) -> Iterator
     own = [entry for entry in files if entry["repository"] == repository]
     known = {entry["path"] for entry in own if not entry["superseded"]}
     for entry in files:
-        if entry not in own or shard_of(entry["path"]):
+        if entry not in own or read_name(repository, entry["path"]).shard:
             yield entry
         elif entry["superseded"]:
             # A repository that went back to a former upload has it as its current one.
@@ -74,10 +74,10 @@ def _merged(files: list[Entry], repository: str, snapshot: Snapshot) -> Iterator
 
 def _is_catalogued(file: RemoteFile) -> bool:
     """Tell whether a file's name says enough: what it is for and, of weights, their type."""
-    role = role_of(file.path)
-    if role is None or file.sha256 is None or shard_of(file.path):
+    name = read_name("", file.path)
+    if name.role is None or file.sha256 is None or name.shard:
         return False
-    return role is not Role.WEIGHTS or quantization_of(file.path) is not None
+    return name.role is not Role.WEIGHTS or name.quantization is not None
 
 
 def _updated(entry: Entry, file: RemoteFile | None, snapshot: Snapshot) -> Iterator[Entry]:
@@ -88,13 +88,14 @@ def _updated(entry: Entry, file: RemoteFile | None, snapshot: Snapshot) -> Itera
 
 
 def _new_entry(variant: str, file: RemoteFile, snapshot: Snapshot) -> Entry:
-    repository, role = snapshot.repository, role_of(file.path)
-    label = label_of if role is Role.WEIGHTS else lambda _, path: quantization_of(path)
+    repository = snapshot.repository
+    name = read_name(repository, file.path)
+    label = name.label if name.role is Role.WEIGHTS else name.quantization
     return {
         "variant": variant,
-        "quantization": label(repository, file.path) or "",
-        "qat": is_qat(repository, file.path),
-        "role": str(role),
+        "quantization": label or "",
+        "qat": name.qat,
+        "role": str(name.role),
         "repository": repository,
         "path": file.path,
         **_identity(file, snapshot),

@@ -1,6 +1,6 @@
 """`python -m setup_manager` is `gemma-setup`."""
 
-from setup_manager.cli.entry import run
+from setup_manager.cli import run
 
 if __name__ == "__main__":
     run()

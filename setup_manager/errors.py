@@ -118,8 +118,8 @@ class InterruptedByUserError(SetupError):
 def interrupted() -> InterruptedByUserError:
     """Make the error for a request to stop that came from outside."""
     return InterruptedByUserError(
-        "Stopped on request.",
-        hint="Run the same command again to go on: nothing that arrived is lost.",
+        "Stopped (Ctrl-C).",
+        hint="Run the same command again to continue: nothing that was downloaded is lost.",
     )
 
 

@@ -1,4 +1,4 @@
-"""Folders and files on disk: models may lie in more than one."""
+"""Files on disk: what they take, and deleting them."""
 
 from __future__ import annotations
 
@@ -6,18 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from setup_manager.errors import SetupError
-from setup_manager.library import HubCacheLayout, InstalledFile, PlainFolderLayout
 from setup_manager.units import format_size
-
-
-def layout_of(file: InstalledFile) -> HubCacheLayout | PlainFolderLayout:
-    """Find the layout of the folder that a file was installed in."""
-    depth = len(Path(file.artifact.path).parts)
-    # <root>/models--org--name/snapshots/<commit>/<path>, or <root>/org--name/<path>
-    commit = file.path.parents[depth - 1]
-    if commit.name == file.artifact.commit and commit.parent.name == "snapshots":
-        return HubCacheLayout(commit.parents[2])
-    return PlainFolderLayout(commit.parent)
 
 
 def delete_files(paths: Sequence[Path]) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from setup_manager.errors import UsageError
 from setup_manager.library import InstalledModel
 from setup_manager.session import Companions, Session, Subject
+from setup_manager.units import format_size
 
 
 def find_installed(
@@ -68,10 +69,17 @@ def not_installed(session: Session, name: str, hint: str) -> UsageError:
 def _complete(model: InstalledModel) -> InstalledModel:
     if model.complete:
         return model
-    gone = [str(file.path) for file in model.files if not file.present]
+    missing = next((file for file in model.files if not file.present), None)
+    if missing is None:
+        problem, facts = "has no files here", ["its weights were never downloaded"]
+    elif missing in model.unfinished:
+        arrived = format_size(missing.arrived_bytes)
+        problem, facts = "is not fully downloaded", [f"{arrived} of it are here"]
+    else:
+        problem, facts = "has a missing or changed file", [str(missing.path)]
     raise UsageError(
-        f"A file of {model.name} is gone or was changed.",
+        f"{model.name} {problem}.",
         code="not-installed",
-        context=gone[:1] or ["its weights were never downloaded"],
-        hint=f"Run `gemma-setup download {model.name}`; it fetches only what is missing.",
+        context=facts,
+        hint=f"Run `gemma-setup download {model.name}`; it downloads only what is missing.",
     )

@@ -6,28 +6,15 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Protocol, runtime_checkable
 
-from setup_manager.download import DownloadEvent, Kind
+from setup_manager.download import DownloadEvent
 from setup_manager.errors import SetupError
-from setup_manager.library import (
-    MOST_INCIDENTS,
-    DownloadRun,
-    DownloadSample,
-    History,
-    Incident,
-    MachineSample,
-    SmokeMark,
-    SmokeRun,
-    Thinned,
-)
+from setup_manager.library import History, Recording
 from setup_manager.machine import ProcessMemory, Reading
 from setup_manager.runtimes import RuntimeEvent
 from setup_manager.session import Observer, Session, StageEvent
 from setup_manager.smoke import Watch
-
-_INCIDENTS = {Kind.RETRY, Kind.WAIT, Kind.DROPPED, Kind.DAMAGED, Kind.FAILED}
 
 
 @runtime_checkable
@@ -67,9 +54,7 @@ class Recorder:
 
     def __init__(self, shown: Observer, clock: Callable[[], float] = time.monotonic) -> None:
         self._shown = shown
-        self._clock = clock
-        self._download = _DownloadRecord(clock)
-        self._smoke = _SmokeRecord(clock)
+        self._recording = Recording(clock)
 
     def stage(self, event: StageEvent) -> None:
         """Pass it on."""
@@ -81,27 +66,27 @@ class Recorder:
 
     def download(self, event: DownloadEvent) -> None:
         """Pass it on and take a sample."""
-        self._download.take(event)
+        self._recording.download(event)
         self._shown.download(event)
 
     def smoke(self, event: RuntimeEvent) -> None:
         """Pass it on and mark the step."""
-        self._smoke.mark(event.stage)
+        self._recording.step(event.stage)
         self._shown.smoke(event)
 
     def reading(self, reading: Reading, memory: ProcessMemory | None) -> None:
         """Pass it on and take a sample."""
-        self._smoke.take(reading, memory)
+        held = (memory.anonymous_bytes + memory.mapped_bytes or memory.peak_bytes) if memory else 0
+        self._recording.machine(
+            reading.available_bytes, reading.capacity_bytes, held or None, reading.celsius
+        )
         if isinstance(self._shown, MachineObserver):
             self._shown.reading(reading, memory)
 
     def save(self, history: History, model: str) -> None:
         """Remember what came; a folder that cannot be written costs the record, not the work."""
         try:
-            if (download := self._download.run()) is not None:
-                history.add_download(model, download)
-            if (smoke := self._smoke.run()) is not None:
-                history.add_smoke(model, smoke)
+            self._recording.save(history, model)
         except SetupError as error:
             self._shown.note(f"The report will not show this run: {error.message}")
 
@@ -124,99 +109,8 @@ def recorded(session: Session, model: str) -> Iterator[None]:
         recorder.save(session.history, model)
 
 
-class _DownloadRecord:
-    """One run of a download, over all of its files."""
-
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
-        self._begin: float | None = None
-        self._started_at = ""
-        self._end = 0.0
-        self._files: dict[str, DownloadEvent] = {}
-        self._samples: Thinned[DownloadSample] = Thinned()
-        self._incidents: list[Incident] = []
-        self._further = 0
-
-    def take(self, event: DownloadEvent) -> None:
-        if self._begin is None:
-            self._begin, self._started_at = self._clock(), _now()
-        self._files[event.file] = event
-        seconds = self._end = round(self._clock() - self._begin, 3)
-        latest = self._files.values()
-        present = sum(file.bytes for file in latest)
-        running = [file for file in latest if file.event not in {Kind.DONE, Kind.FAILED}]
-        sample = DownloadSample(
-            seconds,
-            present,
-            round(sum(file.rate for file in running)),
-            sum(file.connections for file in running),
-        )
-        self._samples.add(seconds, sample)
-        if event.event in _INCIDENTS:
-            self._note(Incident(seconds, event.event.value, present, event.message))
-
-    def _note(self, incident: Incident) -> None:
-        if len(self._incidents) < MOST_INCIDENTS:
-            self._incidents.append(incident)
-        else:
-            self._further += 1
-
-    def run(self) -> DownloadRun | None:
-        """Return the run; None if nothing was fetched and nothing went wrong."""
-        samples = self._samples.samples()
-        moved = bool(samples) and samples[-1].bytes > samples[0].bytes
-        if not moved and not self._incidents:
-            return None
-        return DownloadRun(
-            started_at=self._started_at,
-            seconds=self._end,
-            total_bytes=sum(file.total for file in self._files.values()),
-            finished=all(file.event is Kind.DONE for file in self._files.values()),
-            samples=samples,
-            incidents=tuple(self._incidents),
-            further_incidents=self._further,
-        )
-
-
-class _SmokeRecord:
-    """One smoke test."""
-
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
-        self._begin: float | None = None
-        self._started_at = ""
-        self._samples: Thinned[MachineSample] = Thinned()
-        self._marks: list[SmokeMark] = []
-
-    def _seconds(self) -> float:
-        if self._begin is None:
-            self._begin, self._started_at = self._clock(), _now()
-        return round(self._clock() - self._begin, 3)
-
-    def mark(self, step: str) -> None:
-        seconds = self._seconds()
-        if not self._marks or self._marks[-1].step != step:
-            self._marks.append(SmokeMark(seconds, step))
-
-    def take(self, reading: Reading, memory: ProcessMemory | None) -> None:
-        seconds = self._seconds()
-        held = (memory.anonymous_bytes + memory.mapped_bytes or memory.peak_bytes) if memory else 0
-        sample = MachineSample(
-            seconds,
-            reading.available_bytes,
-            reading.capacity_bytes,
-            held or None,
-            reading.celsius,
-        )
-        self._samples.add(seconds, sample)
-
-    def run(self) -> SmokeRun | None:
-        """Return the test; None if there was none."""
-        samples = self._samples.samples()
-        if not samples:
-            return None
-        return SmokeRun(self._started_at, samples, tuple(self._marks))
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
+def expected_rate(session: Session) -> float | None:
+    """Bytes per second to expect of the line: as last time, within the limit that is set."""
+    limit = session.downloading.rate_bytes_per_second
+    remembered = session.history.line_rate()
+    return min(remembered, limit) if remembered and limit else remembered or limit

@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
+
+from setup_manager.errors import VerificationFailedError
+from setup_manager.fs import wrong_path
+
+_REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 class Role(StrEnum):
@@ -41,6 +49,41 @@ class Artifact:
     def name(self) -> str:
         """Last component of the path."""
         return self.path.rsplit("/", 1)[-1]
+
+    @staticmethod
+    def is_commit(text: str) -> bool:
+        """Tell whether a text is a full commit."""
+        return _COMMIT.fullmatch(text) is not None
+
+    def check(self) -> None:
+        """Make sure that only harmless names become paths on this disk.
+
+        Raises:
+            VerificationFailedError: If repository, commit, digest or path could lead out of its
+                folder, or cannot be a name.
+        """
+        what = {
+            "repository": _wrong_repository(self.repository),
+            "commit": None if self.is_commit(self.commit) else "is not 40 hexadecimal digits",
+            "sha256": None if _SHA256.fullmatch(self.sha256) else "is not 64 hexadecimal digits",
+            "path": wrong_path(self.path),
+        }
+        for field, problem in what.items():
+            if problem is not None:
+                raise VerificationFailedError(
+                    f"The {field} of a file cannot be used: it {problem}.",
+                    code="unsafe-name",
+                    context=[f"repository {self.repository!r}", f"path {self.path!r}"],
+                    hint="Take another repository, or report this one to its owner; nothing was "
+                    "written.",
+                )
+
+
+def _wrong_repository(name: str) -> str | None:
+    if not _REPOSITORY.fullmatch(name) or len(name) > 200:
+        return "is not of the form org/name"
+    # "--" stands for "/" in the cache's folder names; the hub forbids both pairs in names.
+    return "has '--' or '..' in it" if "--" in name or ".." in name else None
 
 
 @dataclass(frozen=True, slots=True)

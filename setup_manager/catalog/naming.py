@@ -44,7 +44,36 @@ class Shard:
     count: int
 
 
-def quantization_of(path: str) -> str | None:
+@dataclass(frozen=True, slots=True)
+class FileName:
+    """What the name of a file in a repository says.
+
+    Attributes:
+        role: What the file is for; None if it is no GGUF, or one of no use here such as an
+            importance matrix.
+        quantization: Label without QAT, e.g. ``"UD-Q4_K_XL"``; None if there is none.
+        qat: Whether the weights were trained for their quantization.
+        shard: Which part of a split GGUF it is, None for a file that is whole.
+    """
+
+    role: Role | None
+    quantization: str | None
+    qat: bool
+    shard: Shard | None
+
+    @property
+    def label(self) -> str | None:
+        """The label as the catalogue writes it: ``"QAT-Q4_0"``, ``"QAT-UD-Q4_K_XL"``."""
+        return f"QAT-{self.quantization}" if self.quantization and self.qat else self.quantization
+
+
+def read_name(repository: str, path: str) -> FileName:
+    """Read what a file's name says; google's mostly leave "qat" out, the repository's has it."""
+    qat = _QAT.search(path) is not None or _QAT.search(repository) is not None
+    return FileName(_role(path), _quantization(path), qat, _shard(path))
+
+
+def _quantization(path: str) -> str | None:
     """Read the quantization label from a file's name, else from its folder's.
 
     Args:
@@ -60,21 +89,7 @@ def quantization_of(path: str) -> str | None:
     return None
 
 
-def is_qat(repository: str, path: str) -> bool:
-    """Tell whether the weights were trained for their quantization.
-
-    google's file names mostly leave "qat" out; the repository's name has it.
-    """
-    return _QAT.search(path) is not None or _QAT.search(repository) is not None
-
-
-def label_of(repository: str, path: str) -> str | None:
-    """Read the label as the catalogue writes it: ``"QAT-Q4_0"``, ``"QAT-UD-Q4_K_XL"``."""
-    label = quantization_of(path)
-    return f"QAT-{label}" if label and is_qat(repository, path) else label
-
-
-def role_of(path: str) -> Role | None:
+def _role(path: str) -> Role | None:
     """Tell what a file is for.
 
     Args:
@@ -91,7 +106,7 @@ def role_of(path: str) -> Role | None:
     return Role.DRAFTER if _DRAFTER.search(name) else Role.WEIGHTS
 
 
-def shard_of(path: str) -> Shard | None:
+def _shard(path: str) -> Shard | None:
     """Read which part of a split GGUF a file is, None for a file that is whole."""
     match = _SHARD.fullmatch(path)
     return Shard(match[1], int(match[2]), int(match[3])) if match else None

@@ -45,6 +45,14 @@ class Quantization:
         """Place in the order in which one is taken where none is named; 0 is the first."""
         return QUANTIZATIONS.index(self)
 
+    @staticmethod
+    def of(label: str) -> Quantization | None:
+        """Find the row of a label in any letter case, None where there is none.
+
+        unsloth's ``UD-`` (types chosen tensor by tensor) counts as the recipe that it starts from.
+        """
+        return _BY_LABEL.get(label.upper().replace(" ", "-").replace("UD-", ""))
+
 
 _TRAINED_SHARE = 0.46
 _ROUNDED_FOUR_BIT_LOSS = 2.5
@@ -98,11 +106,3 @@ QUANTIZATIONS = (
     Quantization("F32", "F32", "F32", "F32", None, 0.0, ("FP32",)),
 )
 _BY_LABEL = {name: row for row in QUANTIZATIONS for name in (row.label, *row.aliases)}
-
-
-def quantization_row(label: str) -> Quantization | None:
-    """Find the row of a label in any letter case, None where there is none.
-
-    unsloth's ``UD-`` (types chosen tensor by tensor) counts as the recipe that it starts from.
-    """
-    return _BY_LABEL.get(label.upper().replace(" ", "-").replace("UD-", ""))

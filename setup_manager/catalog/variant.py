@@ -1,81 +1,25 @@
-"""Variants: the sizes Gemma 4 comes in, and the constants of their architecture."""
+"""Variants: the sizes Gemma 4 comes in; and the files that the catalogue has of them.
+
+The field names are those of the catalogue's file, the bounds those that it is held to.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
+from msgspec import Meta
+
+from setup_manager.catalog.architecture import Architecture, Positive
 from setup_manager.catalog.artifact import Artifact, Role
 
 
-@dataclass(frozen=True, slots=True)
-class Experts:
-    """A mixture-of-experts feed-forward network.
-
-    Attributes:
-        count: Experts in a layer.
-        used: Experts that one token uses.
-        feed_forward_length: Hidden width of one expert.
-    """
-
-    count: int
-    used: int
-    feed_forward_length: int
-
-
-@dataclass(frozen=True, slots=True)
-class Architecture:
-    """The numbers that memory and speed follow from.
-
-    Global layers attend to the whole context with heads of 512, local layers to a sliding window
-    with heads of 256. Only layers that own a KV cache count in ``kv_layers_*``; the others share.
-
-    Attributes:
-        layers: Transformer blocks.
-        hidden_size: Width of the residual stream.
-        heads: Query heads.
-        kv_heads_local: Key/value heads of a local layer.
-        kv_heads_global: Key/value heads of a global layer.
-        head_dim_local: Width of a local head.
-        head_dim_global: Width of a global head.
-        kv_layers_local: Local layers that own a KV cache.
-        kv_layers_global: Global layers that own a KV cache.
-        sliding_window: Tokens that a local layer sees.
-        global_every: One layer in this many is global (the last of each group).
-        shared_kv_layers: Trailing layers that store no KV cache of their own.
-        feed_forward_lengths: Width of the dense feed-forward network, one entry a layer.
-        vocabulary_size: Tokens.
-        per_layer_embedding_length: Width of a per-layer embedding, 0 without.
-        values_equal_keys_global: Whether global layers have no value projection of their own.
-        experts: The mixture of experts, or None.
-        context_length: Longest context, in tokens.
-    """
-
-    layers: int
-    hidden_size: int
-    heads: int
-    kv_heads_local: int
-    kv_heads_global: int
-    head_dim_local: int
-    head_dim_global: int
-    kv_layers_local: int
-    kv_layers_global: int
-    sliding_window: int
-    global_every: int
-    shared_kv_layers: int
-    feed_forward_lengths: tuple[int, ...]
-    vocabulary_size: int
-    per_layer_embedding_length: int
-    values_equal_keys_global: bool
-    experts: Experts | None
-    context_length: int
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Variant:
     """One size of the family.
 
     Attributes:
-        key: What is typed: ``"e2b"``, ``"e4b"``, ``"12b"``, ``"26b"``, ``"31b"``.
+        key: What is typed: ``"e2b"``, ``"e4b"``, …; the key of its entry.
         name: As published, e.g. ``"Gemma 4 26B-A4B"``.
         parameters: As published, e.g. ``"25.2B total, 3.8B active"``.
         modalities: Kinds of input, e.g. ``("text", "image")``.
@@ -85,14 +29,14 @@ class Variant:
         quality: Rank among the variants on published evaluations, 1 is the best answer.
     """
 
-    key: str
+    key: str = ""
     name: str
     parameters: str
-    modalities: tuple[str, ...]
+    modalities: Annotated[tuple[str, ...], Meta(min_length=1)]
     architecture: Architecture
     default_quantization: str
     licence: str
-    quality: int
+    quality: Positive
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,11 +61,11 @@ class CatalogFile:
     quantization: str
     qat: bool
     role: Role
-    repository: str
+    repository: Annotated[str, Meta(pattern=r"^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$")]
     path: str
-    commit: str | None
-    size_bytes: int | None
-    sha256: str | None
+    commit: Annotated[str, Meta(pattern="^[0-9a-f]{40}$")] | None
+    size_bytes: Positive | None
+    sha256: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")] | None
     superseded: bool = False
 
     @property
@@ -145,18 +89,3 @@ class CatalogFile:
             sha256=self.sha256,
             role=self.role,
         )
-
-
-@dataclass(frozen=True, slots=True)
-class Catalog:
-    """All variants and files.
-
-    Attributes:
-        source: Where it was read from, for messages.
-        variants: By key, smallest first.
-        files: Every known file.
-    """
-
-    source: str
-    variants: dict[str, Variant]
-    files: tuple[CatalogFile, ...]

@@ -20,7 +20,7 @@ from click.shell_completion import (
     split_arg_string,
 )
 
-from setup_manager.catalog import Catalog, weight_files
+from setup_manager.catalog import Catalog
 from setup_manager.errors import SetupError
 
 if TYPE_CHECKING:
@@ -203,7 +203,7 @@ def _quantizations(catalog: Catalog, key: str) -> Iterator[CompletionItem[str]]:
     from setup_manager.units import format_size
 
     default = catalog.variants[key].default_quantization
-    for file in weight_files(catalog, key):
+    for file in catalog.weights(key):
         size = format_size(file.size_bytes) if file.size_bytes else "size unknown"
         mark = ", default" if file.quantization == default else ""
         yield CompletionItem(f"{key}:{file.quantization}", help=size + mark)

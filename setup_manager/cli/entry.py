@@ -90,7 +90,7 @@ def _write(arguments: list[str], invocation: Invocation, result: Outcome | Setup
             outcome,
             shell.terminal,
             as_json="--json" in _before_double_dash(arguments),
-            quiet=shell.silent,
+            quiet=shell.options.quiet or shell.options.progress == "json",
             secrets=_secrets(),
         )
     except BrokenPipeError:

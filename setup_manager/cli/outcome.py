@@ -83,7 +83,7 @@ def write_outcome(
         outcome: Its result.
         terminal: Where to write.
         as_json: Whether one JSON document is wanted.
-        quiet: Whether only results and errors are wanted.
+        quiet: Whether nothing but a value or an error is wanted.
         secrets: Values that must appear nowhere, such as a token.
     """
     hide = _Redaction(secrets)

@@ -15,8 +15,8 @@ import click
 from click.core import ParameterSource
 
 from setup_manager.cli.terminal import StatusLine, Terminal
-from setup_manager.errors import SetupError, UsageError
-from setup_manager.library import Host, Paths, Place, this_host
+from setup_manager.errors import InterruptedByUserError, SetupError, UsageError
+from setup_manager.library import Host, Paths, Place
 
 if TYPE_CHECKING:
     from setup_manager.session import Observer, Session
@@ -118,7 +118,7 @@ class Shell:
     @cached_property
     def host(self) -> Host:
         """The system, its user and the environment."""
-        return this_host(self.environment)
+        return Host.here(self.environment)
 
     @property
     def paths(self) -> Paths:
@@ -184,14 +184,9 @@ class Shell:
             close()
         self.status.clear()
 
-    @property
-    def silent(self) -> bool:
-        """Whether stderr is for errors or for JSON lines alone."""
-        return self.options.quiet or self.options.as_json or self.options.progress == "json"
-
     def note(self, text: str) -> None:
         """Tell a person something on the way; silent under --quiet and --json."""
-        if self.silent:
+        if self.options.quiet or self.options.as_json or self.options.progress == "json":
             return
         from setup_manager.cli.render.wrapping import folded
 
@@ -213,7 +208,11 @@ class Shell:
         self.status.clear()
         choices = "[Y/n]" if default else "[y/N]"
         print(f"{question} {choices} ", end="", file=self.terminal.stderr, flush=True)
-        answer = sys.stdin.readline()
+        try:
+            answer = sys.stdin.readline()
+        except KeyboardInterrupt:
+            hint = "Nothing was downloaded. Run the same command again to be asked again."
+            raise InterruptedByUserError("Stopped (Ctrl-C).", hint=hint) from None
         if not answer:  # the end of the input is no consent
             return False
         word = answer.strip().lower()

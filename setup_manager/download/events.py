@@ -18,7 +18,7 @@ class Kind(StrEnum):
     PROGRESS = "progress"
     RETRY = "retry"  # a request is repeated; message says why
     WAIT = "wait"  # a server or another process makes us wait; seconds says how long
-    RESOLVED = "resolved"  # the hub said where the bytes are
+    RESOLVED = "resolved"  # an origin said which host has the bytes; message names both
     DROPPED = "dropped"  # an origin is not asked any more
     DAMAGED = "damaged"  # bytes were wrong and are fetched again
     VERIFY = "verify"  # everything is here and is being hashed

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, Self
 
 from setup_manager.catalog import Artifact
 from setup_manager.gguf import WrongStart
@@ -32,6 +32,14 @@ class FilePlaces:
     content: Path
     visible: Path
     root: Path
+
+    @classmethod
+    def of(
+        cls, partial: Path, content: Path, *, root: Path, visible: Path | None = None, lock: Path
+    ) -> Self:
+        """Name the journal beside the partial; without `visible` the content is its own name."""
+        journal = partial.with_name(f"{partial.name}.journal")
+        return cls(partial, journal, lock, content, visible or content, root)
 
 
 class Layout(Protocol):

@@ -54,6 +54,7 @@ class Source:
         self._active = 0
         self._strikes = 0
         self._pauses = 0
+        self._told = 0
 
     @property
     def name(self) -> str:
@@ -97,6 +98,12 @@ class Source:
                 stream.close()
                 raise RequestError(Verdict(Action.RETRY, "the server ignores ranges", Fault.SERVER))
         return stream, accepted.skip_bytes
+
+    def take_news(self) -> str | None:
+        """Return the host that has the bytes, once each time it was asked for; else None."""
+        with self._lock:
+            told, self._told = self._told, self._file.times_resolved
+            return self._file.host if self._told > told else None
 
     def failure(self, facts: Sequence[str], kept_bytes: int) -> SetupError:
         """Make the error for a file that cannot be had.

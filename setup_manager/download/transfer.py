@@ -337,6 +337,9 @@ class Transfer:
         stream: Stream | None = None
         try:
             stream, skip = source.open(lease.start, lease.end)
+            if (host := source.take_news()) is not None:
+                notice = Notice(Kind.RESOLVED, f"{source.name}: the bytes come from {host}")
+                self._around.notices.put(notice)
             position = lease.start - skip
             while current is not None:
                 self._streams[index] = (stream, current)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from setup_manager.catalog import quantization_row
+from setup_manager.catalog import Quantization
 from setup_manager.fit.cache import cache_cells, cache_width, kv_cache_bytes
 from setup_manager.fit.headroom import hold
 from setup_manager.fit.load import Load
@@ -272,7 +272,7 @@ def _quantizations(
     for weights in sorted(named.values(), key=lambda weights: weights.file_bytes):
         other = replace(load, weights=weights)
         held = hold(other, fit.headroom_bytes)
-        row = quantization_row(weights.quantization)
+        row = Quantization.of(weights.quantization)
         yield QuantizationRow(
             quantization=weights.quantization,
             size_bytes=weights.file_bytes,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from setup_manager.catalog import Architecture, Quantization, quantization_row
+from setup_manager.catalog import Architecture, Quantization
 from setup_manager.errors import UsageError
 from setup_manager.fit.tensors import TensorKind, TensorShape, tensor_shapes
 from setup_manager.gguf import TensorType, tensor_type
@@ -14,7 +14,7 @@ def recipe_of(label: str) -> Quantization:
     Raises:
         UsageError: If the table of quantizations does not have it.
     """
-    row = quantization_row(label)
+    row = Quantization.of(label)
     if row is None:
         raise UsageError(
             f"What a quantization {label!r} is made of is not known.",

@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from setup_manager.catalog import Catalog, CatalogFile, Variant, weight_files
+from setup_manager.catalog import Catalog, CatalogFile, Variant
 from setup_manager.errors import UsageError
 from setup_manager.fit.headroom import default_headroom
 from setup_manager.fit.load import Load
@@ -181,7 +181,7 @@ def rank(
     every = [
         situation.choice(variant, file)
         for variant in catalog.variants.values()
-        for file in weight_files(catalog, variant.key)
+        for file in catalog.weights(variant.key)
     ]
     runs = sorted(
         (c for c in every if c.verdict != "no"),

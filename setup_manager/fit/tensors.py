@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 
-from setup_manager.catalog import Architecture, Experts
+from setup_manager.catalog import Architecture
 
 
 class TensorKind(StrEnum):
@@ -103,8 +103,7 @@ def _outer_tensors(architecture: Architecture) -> Iterator[TensorShape]:
 def _block_tensors(architecture: Architecture, layer: int) -> Iterator[TensorShape]:
     yield from _attention_tensors(architecture, layer)
     yield from _feed_forward_tensors(architecture, layer)
-    if architecture.experts is not None:
-        yield from _expert_tensors(architecture.hidden_size, architecture.experts, layer)
+    yield from _expert_tensors(architecture, layer)
     if architecture.per_layer_embedding_length:
         yield from _per_layer_tensors(architecture, layer)
     yield _tensor(layer, "layer_output_scale", (1,), TensorKind.FLOAT)
@@ -140,7 +139,10 @@ def _feed_forward_tensors(architecture: Architecture, layer: int) -> Iterator[Te
     yield _tensor(layer, "post_ffw_norm", (hidden,), TensorKind.FLOAT)
 
 
-def _expert_tensors(hidden: int, experts: Experts, layer: int) -> Iterator[TensorShape]:
+def _expert_tensors(architecture: Architecture, layer: int) -> Iterator[TensorShape]:
+    hidden, experts = architecture.hidden_size, architecture.experts
+    if experts is None:
+        return
     width, count = experts.feed_forward_length, experts.count
     yield _tensor(layer, "ffn_gate_inp", (hidden, count), TensorKind.FLOAT)
     yield TensorShape(f"blk.{layer}.ffn_gate_inp.scale", (hidden,), TensorKind.FLOAT, layer)

@@ -6,6 +6,8 @@ import errno
 import json
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ def write_atomically(path: Path, text: str) -> None:
         SetupError: If the folder cannot be written.
         InsufficientDiskError: If the disk is full.
     """
-    try:
+    with explain_unwritable(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         temporary = Path(name)
@@ -32,6 +34,18 @@ def write_atomically(path: Path, text: str) -> None:
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
+
+
+@contextmanager
+def explain_unwritable(path: Path) -> Iterator[None]:
+    """Turn errors of the file system into those for people, for files of this tool's own state.
+
+    Raises:
+        SetupError: If `path` cannot be written.
+        InsufficientDiskError: If the disk is full.
+    """
+    try:
+        yield
     except OSError as error:
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:
             raise InsufficientDiskError(

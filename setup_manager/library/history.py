@@ -1,7 +1,6 @@
 """What is remembered of a model's last installation: how its download went, how its test ran.
 
-One small file a model. Samples are thinned while they are taken, so that a download of days takes
-no more room than one of minutes.
+One small file a model.
 """
 
 from __future__ import annotations
@@ -10,50 +9,13 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 from setup_manager.fs import read_json, write_json
 
 _SCHEMA = 1
 MOST_RUNS = 12
-MOST_SAMPLES = 400
-MOST_INCIDENTS = 200
-
-T = TypeVar("T")
-
-
-class Thinned(Generic[T]):
-    """A series that never holds more than a number of samples, evenly spread in time.
-
-    When it is full, every second sample goes and the next ones are taken half as often.
-
-    Args:
-        most: How many samples it may hold, at least 2.
-        interval_seconds: Least time between two samples, to begin with.
-    """
-
-    def __init__(self, most: int = MOST_SAMPLES, interval_seconds: float = 0.1) -> None:
-        self._most = most
-        self._interval = interval_seconds
-        self._taken: list[tuple[float, T]] = []
-        self._newest: T | None = None
-
-    def add(self, seconds: float, sample: T) -> None:
-        """Take a sample, if its time has come; the newest one is kept in any case."""
-        self._newest = sample
-        if self._taken and seconds - self._taken[-1][0] < self._interval:
-            return
-        self._taken.append((seconds, sample))
-        if len(self._taken) >= self._most:
-            self._taken = self._taken[::2]
-            self._interval *= 2
-
-    def samples(self) -> tuple[T, ...]:
-        """Return what was kept, the newest sample last."""
-        kept = [sample for _, sample in self._taken]
-        if self._newest is not None and (not kept or kept[-1] is not self._newest):
-            kept.append(self._newest)
-        return tuple(kept)
+_TELLING_SECONDS = 3.0  # what is shorter says more of the hub's answering than of the line
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +62,7 @@ class DownloadRun:
         total_bytes: Length of all files.
         finished: Whether everything came.
         samples: How far it was, over time.
-        incidents: What went wrong, the first `MOST_INCIDENTS` of it.
+        incidents: What went wrong, the first of it.
         further_incidents: How many more there were.
     """
 
@@ -111,6 +73,11 @@ class DownloadRun:
     samples: tuple[DownloadSample, ...]
     incidents: tuple[Incident, ...] = ()
     further_incidents: int = 0
+
+    @property
+    def moved_bytes(self) -> int:
+        """What came in this run."""
+        return self.samples[-1].bytes - self.samples[0].bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,13 +152,14 @@ class History:
 
     def find(self, model: str) -> ModelHistory:
         """Read what is remembered of a model; a torn or foreign file counts as nothing."""
-        document = read_json(self._path(model))
-        try:
-            if document is None or document["schema"] != _SCHEMA or document["model"] != model:
-                return ModelHistory()
-            return _history(document)
-        except (KeyError, TypeError, ValueError, AttributeError):
-            return ModelHistory()
+        return _read(self._path(model), model)
+
+    def line_rate(self) -> float | None:
+        """Bytes per second of the newest download that took a while, None if there is none."""
+        runs = [run for path in self._folder.glob("*.json") for run in _read(path).downloads]
+        long = [run for run in runs if run.seconds >= _TELLING_SECONDS and run.moved_bytes > 0]
+        newest = max(long, key=lambda run: run.started_at, default=None)
+        return newest.moved_bytes / newest.seconds if newest else None
 
     def add_download(self, model: str, run: DownloadRun) -> None:
         """Remember a run; it goes on from those before it unless they had brought everything.
@@ -223,6 +191,19 @@ class History:
 
     def _path(self, model: str) -> Path:
         return self._folder / f"{hashlib.sha256(model.encode()).hexdigest()[:24]}.json"
+
+
+def _read(path: Path, model: str | None = None) -> ModelHistory:
+    """Read a file; None as the model for whichever it is about."""
+    document = read_json(path)
+    try:
+        if document is None or document["schema"] != _SCHEMA:
+            return ModelHistory()
+        if model is not None and document["model"] != model:
+            return ModelHistory()
+        return _history(document)
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return ModelHistory()
 
 
 def _history(document: Mapping[str, Any]) -> ModelHistory:

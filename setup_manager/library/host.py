@@ -1,6 +1,6 @@
 """The host of this process: which system, whose home, where temporary files go.
 
-The rules for folders that follow from it are in `state.paths`.
+The rules for folders that follow from it are in `library.paths`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from setup_manager.library.paths import PathResolver, Paths, Place, resolve_paths
 
@@ -33,6 +34,19 @@ class Host:
     os_name: str
     home: Path | None
     temporary: Path
+
+    @classmethod
+    def here(cls, environment: Mapping[str, str], os_name: str | None = None) -> Self:
+        """Look at the system.
+
+        Args:
+            environment: The environment variables; a home folder named there counts first.
+            os_name: This system's if None.
+        """
+        from setup_manager.platforms import this_platform
+
+        os_name = os_name or this_platform().os
+        return cls(environment, os_name, _home(environment, os_name), _temporary())
 
     def paths(self, models_dir: Place | None = None) -> Paths:
         """Resolve every folder.
@@ -61,19 +75,6 @@ class Host:
     def resolver(self) -> PathResolver:
         """The rules for folders, applied to this host."""
         return PathResolver(self.environment, self.os_name, self.home)
-
-
-def this_host(environment: Mapping[str, str], os_name: str | None = None) -> Host:
-    """Look at the system.
-
-    Args:
-        environment: The environment variables; a home folder named there counts first.
-        os_name: As in `Host`; this system's if None.
-    """
-    from setup_manager.platforms import this_platform
-
-    os_name = os_name or this_platform().os
-    return Host(environment, os_name, _home(environment, os_name), _temporary())
 
 
 def _home(environment: Mapping[str, str], os_name: str) -> Path | None:

@@ -1,22 +1,25 @@
 """The inventory: which models this tool put where, and where it registered them.
 
-One small file a model, each replaced as a whole, so that two processes never tear each other's
-record and no lock is needed. The truth about bytes stays with the files themselves: an entry
-whose files are gone is shown as such and never believed.
+One small file a model, each replaced as a whole, and changed only under the inventory's lock, so
+that two processes neither tear nor forget each other's changes. The truth about bytes stays with
+the files themselves: an entry whose files are gone is shown as such and never believed.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from setup_manager.catalog import Artifact, Model, Role
 from setup_manager.download import VerifiedFile
-from setup_manager.fs import read_json, write_json
+from setup_manager.errors import SetupError
+from setup_manager.fs import explain_unwritable, read_json, write_json
+from setup_manager.library.layout import ModelFolder, folder_holding
 
 _SCHEMA = 1
 
@@ -43,20 +46,40 @@ class InstalledFile:
         except OSError:
             return False
 
+    @property
+    def folder(self) -> ModelFolder:
+        """The folder of models that it lies in."""
+        return folder_holding(self.path, self.artifact)
+
+    @property
+    def arrived_bytes(self) -> int:
+        """How much of it is here: all, or what a download that has not ended has kept."""
+        from setup_manager.download import Downloader, FileJob
+
+        try:
+            return Downloader(self.folder).plan([FileJob(self.artifact, ())]).reuse_bytes
+        except SetupError:  # a record that was edited
+            return 0
+
 
 @dataclass(frozen=True, slots=True)
 class Registration:
     """A runtime that knows a model.
 
     Attributes:
-        runtime: ``"llama.cpp"``, ``"ollama"`` or ``"embedded"``.
+        runtime: Name of the runtime.
         name: What the runtime calls it.
-        details: What undoing it needs.
+        details: What undoing it needs; ``endpoint`` of a runtime that may have several servers.
     """
 
     runtime: str
     name: str
     details: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def identity(self) -> tuple[str, str, str]:
+        """What tells it from another: a name is taken once on each server."""
+        return self.runtime, str(self.details.get("endpoint", "")), self.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +116,15 @@ class InstalledModel:
         return all(file.present for file in self.files)
 
     @property
+    def unfinished(self) -> tuple[InstalledFile, ...]:
+        """Files that a download was to bring and has not brought, as opposed to files that went."""
+        return tuple(
+            file
+            for file in self.files
+            if not file.present and (not self.installed_at or file.arrived_bytes)
+        )
+
+    @property
     def weights(self) -> InstalledFile:
         """The first weights file, which is what a runtime is given; a lone companion as it is."""
         return self.file(Role.WEIGHTS) or self.files[0]
@@ -107,14 +139,13 @@ class InstalledModel:
         return next((r for r in found if name in {None, r.name}), None)
 
     def with_registration(self, registration: Registration) -> InstalledModel:
-        """Record a registration in place of an earlier one of that name with that runtime."""
+        """Record a registration in place of an earlier one of the same identity."""
         others = self.without_registration(registration).registrations
         return replace(self, registrations=(*others, registration))
 
     def without_registration(self, registration: Registration) -> InstalledModel:
-        """Forget what a runtime called the model by one name."""
-        gone = (registration.runtime, registration.name)
-        kept = tuple(r for r in self.registrations if (r.runtime, r.name) != gone)
+        """Forget a registration."""
+        kept = tuple(r for r in self.registrations if r.identity != registration.identity)
         return replace(self, registrations=kept)
 
 
@@ -149,24 +180,9 @@ class Inventory:
         Raises:
             SetupError: If the state folder cannot be written.
         """
-        before = self.find(model.name)
-        known = {file.path: file for file in before.files} if before else {}
-        wanted = [
-            known.get(path) or InstalledFile(artifact, path, ours=not path.exists())
-            for artifact, path in paths.items()
-        ]
-        entry = InstalledModel(
-            name=model.name,
-            variant=model.variant,
-            quantization=model.quantization,
-            qat=model.qat,
-            repository=before.repository if before else model.artifacts[0].repository,
-            files=_with_companions(wanted, before),
-            registrations=before.registrations if before else (),
-            last_smoke=before.last_smoke if before else None,
-            installed_at=before.installed_at if before else "",
-        )
-        self.save(entry)
+        with self._locked():
+            entry = _started(model, paths, self.find(model.name))
+            self._save(entry)
         return entry
 
     def record_end(
@@ -182,22 +198,41 @@ class Inventory:
         Raises:
             SetupError: If the state folder cannot be written.
         """
-        ours = {file.artifact: file.ours for file in entry.files}
-        verified = [
-            InstalledFile(file.artifact, file.path, ours.get(file.artifact, True)) for file in files
-        ]
-        complete = replace(
-            entry, files=_with_companions(verified, entry), installed_at=installed_at
-        )
-        self.save(complete)
-        return complete
+        return self.update(entry, lambda now: _ended(now, files, installed_at))
 
     def save(self, model: InstalledModel) -> None:
-        """Write a record.
+        """Write a record in place of the one that is there.
 
         Raises:
             SetupError: If the state folder cannot be written.
         """
+        self.update(model, lambda _: model)
+
+    def update(
+        self, model: InstalledModel, change: Callable[[InstalledModel], InstalledModel]
+    ) -> InstalledModel:
+        """Change a record as it is now, so that what another process wrote is kept.
+
+        Args:
+            model: Which; what it says counts where there is no record of it.
+            change: Makes the new record from the one that is there.
+
+        Raises:
+            SetupError: If the state folder cannot be written.
+        """
+        with self._locked():
+            changed = change(self.find(model.name) or model)
+            self._save(changed)
+        return changed
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        from setup_manager.fs import FileLock  # imports filelock, which takes a while
+
+        with explain_unwritable(self._folder), FileLock(self._folder / ".lock"):
+            yield
+
+    def _save(self, model: InstalledModel) -> None:
         write_json(self._path(model.name), {"schema": _SCHEMA, **_document(model)})
 
     def forget(self, name: str) -> None:
@@ -216,6 +251,36 @@ class Inventory:
         readable = re.sub(r"[^A-Za-z0-9._-]+", "-", name)[:80]
         digest = hashlib.sha256(name.encode()).hexdigest()[:12]
         return self._folder / f"{readable}.{digest}.json"
+
+
+def _started(
+    model: Model, paths: Mapping[Artifact, Path], before: InstalledModel | None
+) -> InstalledModel:
+    """Make the record of a download that begins; what was known of the model stays."""
+    known = {file.path: file for file in before.files} if before else {}
+    wanted = [
+        known.get(path) or InstalledFile(artifact, path, ours=not path.exists())
+        for artifact, path in paths.items()
+    ]
+    return InstalledModel(
+        name=model.name,
+        variant=model.variant,
+        quantization=model.quantization,
+        qat=model.qat,
+        repository=before.repository if before else model.artifacts[0].repository,
+        files=_with_companions(wanted, before),
+        registrations=before.registrations if before else (),
+        last_smoke=before.last_smoke if before else None,
+        installed_at=before.installed_at if before else "",
+    )
+
+
+def _ended(now: InstalledModel, files: Sequence[VerifiedFile], installed_at: str) -> InstalledModel:
+    ours = {file.artifact: file.ours for file in now.files}
+    verified = [
+        InstalledFile(file.artifact, file.path, ours.get(file.artifact, True)) for file in files
+    ]
+    return replace(now, files=_with_companions(verified, now), installed_at=installed_at)
 
 
 def _with_companions(

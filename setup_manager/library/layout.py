@@ -21,12 +21,72 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from stat import S_ISREG
+from typing import Protocol
 
-from setup_manager.catalog import COMMIT, Artifact, check_names
+from setup_manager.catalog import Artifact
 from setup_manager.download import FilePlaces
 from setup_manager.errors import InsufficientDiskError, SetupError
 
 _PARTIAL = ".gemma-setup.partial"
+
+
+class ModelFolder(Protocol):
+    """A folder of models, however it is laid out."""
+
+    @property
+    def root(self) -> Path:
+        """The folder."""
+        ...
+
+    def places(self, artifact: Artifact) -> FilePlaces:
+        """Name the paths of an artifact; changes nothing on disk.
+
+        Raises:
+            VerificationFailedError: If a name is not safe.
+        """
+        ...
+
+    def find(self, artifact: Artifact) -> Path | None:
+        """Return the bytes of an artifact if a file of its name and length is there."""
+        ...
+
+    def publish(self, artifact: Artifact) -> Path:
+        """Make the name that users and other programs find the content by; idempotent.
+
+        Raises:
+            SetupError: If the folder cannot be written.
+        """
+        ...
+
+    def leads_to(self, artifact: Artifact) -> bool:
+        """Tell whether other programs find this very file by its repository's name, offline."""
+        ...
+
+    def remove(self, artifact: Artifact) -> int:
+        """Take a file out and leave everything of others; returns the bytes that became free.
+
+        Raises:
+            SetupError: If the folder cannot be written.
+        """
+        ...
+
+    def partials(self) -> tuple[Path, ...]:
+        """List the files in flight, whoever left them."""
+        ...
+
+    def lock_of(self, partial: Path) -> Path:
+        """Name the lock that whoever writes a partial holds."""
+        ...
+
+
+def folder_holding(path: Path, artifact: Artifact) -> ModelFolder:
+    """Find the folder of models that a file was installed in, by its visible path."""
+    depth = len(Path(artifact.path).parts)
+    # <root>/models--org--name/snapshots/<commit>/<path>, or <root>/org--name/<path>
+    commit = path.parents[depth - 1]
+    if commit.name == artifact.commit and commit.parent.name == "snapshots":
+        return HubCacheLayout(commit.parents[2])
+    return PlainFolderLayout(commit.parent)
 
 
 class HubCacheLayout:
@@ -51,20 +111,15 @@ class HubCacheLayout:
         Raises:
             VerificationFailedError: If a name is not safe.
         """
-        check_names(artifact)
+        artifact.check()
         repository = self._repository(artifact.repository)
         blob = repository / "blobs" / artifact.sha256
         visible = repository / "snapshots" / artifact.commit / artifact.path
         partial = blob.with_name(artifact.sha256 + _PARTIAL)
         unlinked = visible.is_file() and not visible.is_symlink() and not blob.exists()
-        return FilePlaces(
-            partial=partial,
-            journal=partial.with_name(partial.name + ".journal"),
-            lock=self.lock_of(partial),
-            content=visible if unlinked else blob,
-            visible=visible,
-            root=self.root,
-        )
+        content = visible if unlinked else blob
+        lock = self.lock_of(partial)
+        return FilePlaces.of(partial, content, root=self.root, visible=visible, lock=lock)
 
     def find(self, artifact: Artifact) -> Path | None:
         """Return the bytes of an artifact if a file of its name and length is there."""
@@ -157,23 +212,12 @@ class PlainFolderLayout:
         self.root = root
 
     def places(self, artifact: Artifact) -> FilePlaces:
-        """Name the paths of an artifact; touches no disk.
-
-        Raises:
-            VerificationFailedError: If a name is not safe.
-        """
-        check_names(artifact)
+        """Name the paths of an artifact; touches no disk."""
+        artifact.check()
         folder = self._repository(artifact.repository)
         partial = folder / (artifact.sha256 + _PARTIAL)
-        content = folder / artifact.path
-        return FilePlaces(
-            partial=partial,
-            journal=partial.with_name(partial.name + ".journal"),
-            lock=self.lock_of(partial),
-            content=content,
-            visible=content,
-            root=self.root,
-        )
+        lock = self.lock_of(partial)
+        return FilePlaces.of(partial, folder / artifact.path, root=self.root, lock=lock)
 
     def find(self, artifact: Artifact) -> Path | None:
         """Return the file if it is there with the right length."""
@@ -189,14 +233,7 @@ class PlainFolderLayout:
         return False
 
     def remove(self, artifact: Artifact) -> int:
-        """Take a file out, and its folders if they are empty then.
-
-        Returns:
-            Bytes that became free.
-
-        Raises:
-            SetupError: If the folder cannot be written.
-        """
+        """Take a file out, and its folders if they are empty then."""
         content = self.places(artifact).content
         with _explained(content):
             freed = _unlink(content)
@@ -276,7 +313,7 @@ def _reference(repository: Path) -> str | None:
         text = (repository / "refs" / "main").read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError):
         return None
-    return text if COMMIT.fullmatch(text) else None
+    return text if Artifact.is_commit(text) else None
 
 
 def _write_reference(repository: Path, commit: str, stage: Path) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from setup_manager.errors import UsageError
+from setup_manager.library.layout import HubCacheLayout, ModelFolder, PlainFolderLayout
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,16 @@ class Paths:
     def download_root(self) -> Path:
         """The folder that downloads go to."""
         return self.models.path if self.models else self.hub_cache.path
+
+    @property
+    def model_folder(self) -> ModelFolder:
+        """The folder that downloads go to, with its layout."""
+        return PlainFolderLayout(self.models.path) if self.models else self.hub_folder
+
+    @property
+    def hub_folder(self) -> ModelFolder:
+        """The hub cache, with its layout."""
+        return HubCacheLayout(self.hub_cache.path)
 
 
 class PathResolver:

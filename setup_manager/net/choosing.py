@@ -7,19 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
-from setup_manager.catalog import (
-    Artifact,
-    FileReference,
-    Model,
-    RepositoryReference,
-    Role,
-    is_qat,
-    label_of,
-    quantization_of,
-    quantization_row,
-    role_of,
-    shard_of,
-)
+from setup_manager.catalog import Artifact, HubReference, Model, Quantization, Role, read_name
 from setup_manager.errors import AccessDeniedError, UsageError, VerificationFailedError
 
 _PROJECTOR_ORDER = ("F16", "BF16", "Q8_0", None, "F32")
@@ -71,7 +59,7 @@ class _Weights:
 
 
 def choose_files(
-    reference: RepositoryReference | FileReference,
+    reference: HubReference,
     snapshot: Snapshot,
     *,
     with_projector: bool = False,
@@ -107,26 +95,29 @@ def choose_files(
         name=_canonical_name(reference, weights),
         variant=None,
         quantization=weights.label,
-        qat=is_qat(repository, weights.path),
-        weights=tuple(pin(file, role_of(file.path) or Role.WEIGHTS) for file in weights.files),
+        qat=read_name(repository, weights.path).qat,
+        weights=tuple(
+            pin(file, read_name(repository, file.path).role or Role.WEIGHTS)
+            for file in weights.files
+        ),
         projector=pin(companions[Role.PROJECTOR], Role.PROJECTOR) if with_projector else None,
         drafter=pin(companions[Role.DRAFTER], Role.DRAFTER) if with_drafter else None,
     )
 
 
-def _canonical_name(reference: RepositoryReference | FileReference, weights: _Weights) -> str:
-    if isinstance(reference, RepositoryReference):
+def _canonical_name(reference: HubReference, weights: _Weights) -> str:
+    if reference.path is None:
         return f"{reference.repository}:{weights.label}"
     at = "" if reference.revision == "main" else f"@{reference.revision}"
     return f"{reference.repository}/{weights.path}{at}"
 
 
-def _choose_weights(
-    reference: RepositoryReference | FileReference, files: Sequence[RemoteFile]
-) -> _Weights:
-    if isinstance(reference, FileReference):
-        return _one_file(reference, files)
-    groups = _grouped(reference.repository, (f for f in files if role_of(f.path) is Role.WEIGHTS))
+def _choose_weights(reference: HubReference, files: Sequence[RemoteFile]) -> _Weights:
+    if reference.path is not None:
+        return _one_file(reference, reference.path, files)
+    groups = _grouped(
+        reference.repository, (f for f in files if read_name("", f.path).role is Role.WEIGHTS)
+    )
     if not groups:
         raise UsageError(
             f"{reference.repository} holds no GGUF model.",
@@ -144,18 +135,18 @@ def _grouped(repository: str, files: Iterable[RemoteFile]) -> list[_Weights]:
     """Put the shards of a model together."""
     groups: dict[tuple[str, int], list[RemoteFile]] = defaultdict(list)
     for file in files:
-        shard = shard_of(file.path)
+        shard = read_name("", file.path).shard
         groups[(shard.prefix, shard.count) if shard else (file.path, 1)].append(file)
     return [
         _Weights(
-            label_of(repository, group[0].path) or "unknown",
+            read_name(repository, group[0].path).label or "unknown",
             tuple(sorted(group, key=lambda file: file.path)),
         )
         for group in groups.values()
     ]
 
 
-def _matching(reference: RepositoryReference, groups: Sequence[_Weights]) -> _Weights:
+def _matching(reference: HubReference, groups: Sequence[_Weights]) -> _Weights:
     """Find the quantization by its label, then by looser spellings of it."""
     wanted = (reference.quantization or "").upper()
     spellings: tuple[Callable[[_Weights], bool], ...] = (
@@ -178,13 +169,13 @@ def _default_rank(group: _Weights) -> tuple[bool, bool, int, str]:
     A label that is not in the table comes last.
     """
     label = group.label.removeprefix("QAT-")
-    row = quantization_row(label)
+    row = Quantization.of(label)
     return label == group.label, row is None, row.rank if row else 0, group.path
 
 
 def _complete(weights: _Weights, repository: str) -> _Weights:
     """Make sure that every shard is there."""
-    shards = [shard_of(file.path) for file in weights.files]
+    shards = [read_name("", file.path).shard for file in weights.files]
     count = shards[0].count if shards[0] else 1
     if [shard.index for shard in shards if shard] in ([], list(range(1, count + 1))):
         return weights
@@ -196,15 +187,15 @@ def _complete(weights: _Weights, repository: str) -> _Weights:
     )
 
 
-def _one_file(reference: FileReference, files: Sequence[RemoteFile]) -> _Weights:
+def _one_file(reference: HubReference, path: str, files: Sequence[RemoteFile]) -> _Weights:
     for group in _grouped(reference.repository, files):
-        if any(file.path == reference.path for file in group.files):
+        if any(file.path == path for file in group.files):
             return group
     ggufs = [file.path for file in files if file.path.lower().endswith(".gguf")]
-    close = get_close_matches(reference.path, ggufs, n=1, cutoff=0.5)
+    close = get_close_matches(path, ggufs, n=1, cutoff=0.5)
     meant = f"Did you mean {reference.repository}/{close[0]}? " if close else ""
     raise AccessDeniedError(
-        f"{reference.repository} has no file {reference.path}.",
+        f"{reference.repository} has no file {path}.",
         code="no-file",
         context=[f"at {reference.revision} it has: {_some(ggufs)}"],
         hint=f"{meant}Name one of its files; letter case counts.",
@@ -212,7 +203,7 @@ def _one_file(reference: FileReference, files: Sequence[RemoteFile]) -> _Weights
 
 
 def _no_quantization(
-    reference: RepositoryReference, wanted: str, groups: Sequence[_Weights]
+    reference: HubReference, wanted: str, groups: Sequence[_Weights]
 ) -> UsageError:
     labels = sorted({group.label for group in groups})
     close = get_close_matches(wanted, labels, n=1, cutoff=0.4)
@@ -225,7 +216,7 @@ def _no_quantization(
     )
 
 
-def _ambiguous(reference: RepositoryReference, found: Sequence[_Weights]) -> UsageError:
+def _ambiguous(reference: HubReference, found: Sequence[_Weights]) -> UsageError:
     return UsageError(
         f"{reference.repository}:{reference.quantization} can mean {len(found)} models.",
         code="ambiguous-model",
@@ -244,7 +235,7 @@ def _companion(
     near = [
         file
         for file in files
-        if role_of(file.path) is role and folder.startswith(_folder(file.path))
+        if read_name(repository, file.path).role is role and folder.startswith(_folder(file.path))
     ]
     if not near:
         raise UsageError(
@@ -254,7 +245,7 @@ def _companion(
         )
 
     def rank(file: RemoteFile) -> tuple[int, int, str]:
-        label = quantization_of(file.path)
+        label = read_name(repository, file.path).quantization
         place = order.index(label) if label in order else len(order)
         return -len(_folder(file.path)), place, file.path
 

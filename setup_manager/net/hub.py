@@ -17,7 +17,7 @@ from urllib.parse import quote, urljoin, urlsplit
 
 from msgspec import Meta
 
-from setup_manager.catalog import FileReference, Model, RepositoryReference
+from setup_manager.catalog import HubReference, Model
 from setup_manager.codec import MAX_DOCUMENT_BYTES, Bytes, CodecError, from_plain, parse
 from setup_manager.errors import UsageError
 from setup_manager.net.choosing import RemoteFile, Snapshot, choose_files
@@ -116,7 +116,7 @@ class Hub:
 
     def model(
         self,
-        reference: RepositoryReference | FileReference,
+        reference: HubReference,
         *,
         with_projector: bool = False,
         with_drafter: bool = False,
@@ -134,7 +134,7 @@ class Hub:
             VerificationFailedError: If the hub gives no digest, or shards are missing.
             DownloadFailedError: If the hub cannot be asked.
         """
-        revision = reference.revision if isinstance(reference, FileReference) else "main"
+        revision = reference.revision
         snapshot = self.look_up(reference.repository, revision)
         return choose_files(
             reference, snapshot, with_projector=with_projector, with_drafter=with_drafter

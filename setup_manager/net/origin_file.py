@@ -42,10 +42,12 @@ class OriginFile:
 
     Attributes:
         answered: Whether the origin ever gave an answer, whatever it was.
+        times_resolved: How often it said where the bytes are.
     """
 
     def __init__(self, origin: Origin, artifact: Artifact, transport: Transport) -> None:
         self.answered = False
+        self.times_resolved = 0
         self._origin = origin
         self._artifact = artifact
         self._transport = transport
@@ -125,7 +127,14 @@ class OriginFile:
             address = self._address
             if address is None:
                 address = self._address = _Address(self._locate(), None)
+                self.times_resolved += 1
             return address
+
+    @property
+    def host(self) -> str:
+        """Host that has the bytes, ``""`` while that is not known."""
+        address = self._address
+        return (urlsplit(address.located.url).hostname or "") if address else ""
 
     def _locate(self) -> Located:
         origin = self._origin

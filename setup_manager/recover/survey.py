@@ -9,7 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from setup_manager.catalog import Artifact, Catalog, CatalogFile
-from setup_manager.library import HubCacheLayout, PlainFolderLayout
+from setup_manager.library import ModelFolder
 from setup_manager.recover.identify import Evidence, Identity, candidates, read_identity
 from setup_manager.recover.leftover import Leftover, shown
 from setup_manager.recover.offer import Offer, best_first, weigh
@@ -79,7 +79,7 @@ def survey_leftovers(
     resolve: Callable[[CatalogFile], Artifact | None],
     busy: Mapping[Path, str],
     *,
-    layout: HubCacheLayout | PlainFolderLayout | None = None,
+    layout: ModelFolder | None = None,
     named: frozenset[Path] = frozenset(),
 ) -> tuple[Finding, ...]:
     """Say of each leftover what it is and what will be done with it.
@@ -124,9 +124,7 @@ def by_artifact(findings: Iterable[Finding]) -> dict[Artifact, tuple[Offer, ...]
     return {artifact: best_first(of_file) for artifact, of_file in offers.items()}
 
 
-def _unless_installed(
-    finding: Finding, layout: HubCacheLayout | PlainFolderLayout
-) -> Finding | None:
+def _unless_installed(finding: Finding, layout: ModelFolder) -> Finding | None:
     """Leave a leftover alone whose file is here; None if it is that very file."""
     if finding.offer is None:
         return finding

@@ -1,6 +1,6 @@
 """What is known of this machine and its models, as one HTML page.
 
-May import: app, session.
+May import: app, session and the rooms below.
 Invariant: the page loads nothing from anywhere.
 """
 

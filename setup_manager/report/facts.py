@@ -11,7 +11,7 @@ from typing import Any
 
 from setup_manager import __version__
 from setup_manager.app import recommend, serve
-from setup_manager.catalog import VariantReference, parse_model
+from setup_manager.catalog import HubReference
 from setup_manager.codec import to_plain
 from setup_manager.errors import InsufficientMemoryError, SetupError
 from setup_manager.fit import Explanation, Recommendation
@@ -109,9 +109,9 @@ class _Gathering:
 
     def _with_model(self, content: Content, text: str) -> Content:
         subject = Subject(self._session, text, self._request)
-        reference = parse_model(text, self._session.catalog.variants)
+        reference = self._session.catalog.parse(text)
         # Only the hub knows the full name of another repository's model; it need not be asked.
-        name = subject.name if isinstance(reference, VariantReference) else text
+        name = text if isinstance(reference, HubReference) else subject.name
         installed = self._session.inventory.find(name) if self._request.machine is None else None
         content = replace(content, model=name, title=name)
         try:

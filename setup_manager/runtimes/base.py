@@ -18,7 +18,7 @@ from setup_manager.runtimes.options import StartOptions
 from setup_manager.runtimes.status import RuntimeStatus
 
 if TYPE_CHECKING:
-    from setup_manager.library import HubCacheLayout, PlainFolderLayout
+    from setup_manager.library import ModelFolder
     from setup_manager.runtimes.llama_builds import LlamaBuilds
 
 
@@ -46,7 +46,7 @@ class Surroundings(Protocol):
         ...
 
     @property
-    def layout(self) -> HubCacheLayout | PlainFolderLayout:
+    def layout(self) -> ModelFolder:
         """How the models folder is laid out."""
         ...
 

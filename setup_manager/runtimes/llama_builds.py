@@ -76,15 +76,8 @@ class AssetLayout:
     def places(self, artifact: Artifact) -> FilePlaces:
         """Name the paths of an archive; touches no disk."""
         partial = self.root / f"{artifact.sha256}.gemma-setup.partial"
-        content = self.root / artifact.name
-        return FilePlaces(
-            partial=partial,
-            journal=partial.with_name(f"{partial.name}.journal"),
-            lock=partial.with_name(f"{partial.name}.lock"),
-            content=content,
-            visible=content,
-            root=self.root,
-        )
+        lock = self.lock_of(partial)
+        return FilePlaces.of(partial, self.root / artifact.name, root=self.root, lock=lock)
 
     def publish(self, artifact: Artifact) -> Path:
         """Return the path: an archive is its own name."""

@@ -105,7 +105,7 @@ class LlamaCpp(Runtime):
                 context=(str(self.presets.path),),
                 hint="Give that section another name, or take it out.",
             )
-        self.at.inventory.save(model.with_registration(made))
+        self.at.inventory.update(model, lambda kept: kept.with_registration(made))
         self.presets.put(Preset(name, files, started), help_flags(Path(status.path)))
         return made
 

@@ -18,6 +18,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from setup_manager.errors import VerificationFailedError
+from setup_manager.fs import wrong_path
 
 MAX_BYTES = 8 * 1000**3
 MAX_MEMBERS = 20_000
@@ -217,10 +218,10 @@ def _tar_kind(entry: tarfile.TarInfo) -> str | None:
 
 
 def _safe_path(name: str) -> PurePosixPath:
-    plain = name.replace("\\", "/")
-    path = PurePosixPath(plain)
-    if path.is_absolute() or ".." in path.parts or ":" in plain or "\0" in plain:
-        raise _unsafe(name, "its path leads out of the folder")
+    path = PurePosixPath(name.replace("\\", "/"))
+    wrong = wrong_path(str(path)) if path.parts else None  # "./" is the folder itself
+    if wrong is not None:
+        raise _unsafe(name, f"its path {wrong}")
     return path
 
 

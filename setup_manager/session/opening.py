@@ -10,7 +10,7 @@ from pathlib import Path
 
 from setup_manager.download import DownloadOptions
 from setup_manager.errors import UsageError
-from setup_manager.library import Host, Place, this_host
+from setup_manager.library import Host, Place
 from setup_manager.net import HubAccess, NetworkOptions
 from setup_manager.session.events import Observer
 from setup_manager.session.session import Session
@@ -54,7 +54,7 @@ def open_session(
     downloading = downloading or DownloadOptions()
     _check_downloading(downloading)
     _check_observer(observer)
-    host = this_host(environment)
+    host = Host.here(environment)
     paths = host.paths(_models_place(models_dir, host))
     named_catalog = catalog or environment.get("GEMMA_SETUP_CATALOG")
     return Session(

@@ -18,7 +18,7 @@ from setup_manager.session.events import Observer, Silence
 
 if TYPE_CHECKING:
     from setup_manager.download import Downloader, DownloadOptions
-    from setup_manager.library import HubCacheLayout, PlainFolderLayout
+    from setup_manager.library import ModelFolder
     from setup_manager.machine import Machine
     from setup_manager.net import Hub, HubAccess, NetworkOptions, Origin
     from setup_manager.runtimes import Runtime
@@ -120,14 +120,10 @@ class Session:
         """Every runtime that there is, the preferred one first."""
         return tuple(map(self.runtime, REGISTRY))
 
-    @cached_property
-    def layout(self) -> HubCacheLayout | PlainFolderLayout:
-        """How the models folder is laid out."""
-        from setup_manager.library import HubCacheLayout, PlainFolderLayout
-
-        if self.paths.models:
-            return PlainFolderLayout(self.paths.models.path)
-        return HubCacheLayout(self.paths.hub_cache.path)
+    @property
+    def layout(self) -> ModelFolder:
+        """The folder that downloads go to."""
+        return self.paths.model_folder
 
     @property
     def downloader(self) -> Downloader:

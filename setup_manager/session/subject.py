@@ -11,18 +11,12 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from setup_manager.catalog import (
-    Catalog,
+    Architecture,
     CatalogFile,
-    FileReference,
+    HubReference,
     Model,
-    RepositoryReference,
     Selection,
     Variant,
-    VariantReference,
-    architecture_from_header,
-    label_of,
-    parse_model,
-    select_files,
 )
 from setup_manager.errors import UsageError
 from setup_manager.fit import (
@@ -73,7 +67,7 @@ class Subject:
         self._session = session
         self._wanted = wanted or Companions()
         self._latest = latest
-        self._reference = parse_model(text, session.catalog.variants)
+        self._reference = session.catalog.parse(text)
         self._selection = self._select()
 
     @cached_property
@@ -157,7 +151,7 @@ class Subject:
             name=header.text("general.name") or self.name,
             parameters=header.text("general.size_label") or "",
             modalities=("text",),
-            architecture=architecture_from_header(header),
+            architecture=Architecture.of_header(header),
             default_quantization=self.model.quantization,
             licence=header.text("general.license") or "",
             quality=len(self._session.catalog.variants) + 1,
@@ -217,19 +211,17 @@ class Subject:
 
     @property
     def _from_catalog(self) -> bool:
-        return isinstance(self._reference, VariantReference)
+        return not isinstance(self._reference, HubReference)
 
     def _select(self) -> Selection | None:
         catalog = self._session.catalog
-        if isinstance(self._reference, VariantReference):
-            return select_files(
-                catalog,
-                self._reference,
-                with_projector=self._wanted.with_projector,
-                with_drafter=self._wanted.with_drafter,
-            )
-        file = _catalog_file(catalog, self._reference)
-        return Selection(catalog.variants[file.variant], file) if file else None
+        if isinstance(self._reference, HubReference):
+            return catalog.recognise(self._reference)
+        return catalog.select(
+            self._reference,
+            with_projector=self._wanted.with_projector,
+            with_drafter=self._wanted.with_drafter,
+        )
 
     def _live_selection(self, selection: Selection) -> Model:
         """Ask the hub for the newest upload of the files that the catalogue names."""
@@ -251,15 +243,15 @@ class Subject:
         )
 
     def _newest(self, file: CatalogFile) -> Model:
-        return self._resolve(FileReference(file.repository, file.path, "main"), Companions())
+        return self._resolve(HubReference(file.repository, path=file.path), Companions())
 
     def _live_repository(self) -> Model:
-        if isinstance(self._reference, VariantReference):
+        if not isinstance(self._reference, HubReference):
             raise TypeError("a variant is resolved by the catalogue")
         model = self._resolve(self._reference, self._wanted)
         return replace(model, variant=self._selection.variant.key) if self._selection else model
 
-    def _resolve(self, reference: RepositoryReference | FileReference, wanted: Companions) -> Model:
+    def _resolve(self, reference: HubReference, wanted: Companions) -> Model:
         return self._session.metadata.model(
             reference, with_projector=wanted.with_projector, with_drafter=wanted.with_drafter
         )
@@ -274,26 +266,3 @@ def unknown_architecture(name: str) -> UsageError:
         hint="`gemma-setup download` fetches it all the same; `gemma-setup list` shows the "
         "models that can be planned for.",
     )
-
-
-def _catalog_file(
-    catalog: Catalog, reference: RepositoryReference | FileReference
-) -> CatalogFile | None:
-    """Find what the catalogue knows of a repository's file, for its variant and size."""
-    for file in catalog.files:
-        if file.repository.lower() != reference.repository.lower() or file.superseded:
-            continue
-        if isinstance(reference, FileReference):
-            if file.path == reference.path:
-                return file
-        elif _labels_match(file, reference.quantization):
-            return file
-    return None
-
-
-def _labels_match(file: CatalogFile, quantization: str | None) -> bool:
-    if quantization is None:
-        return file.pinned
-    label = label_of(file.repository, file.path) or file.quantization
-    names = {label.upper(), label.upper().removeprefix("QAT-"), file.quantization.upper()}
-    return quantization.upper() in names

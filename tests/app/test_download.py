@@ -8,7 +8,7 @@ import pytest
 from setup_manager.app.transfer import plan_transfer
 from setup_manager.catalog import Model
 from setup_manager.errors import InsufficientDiskError
-from setup_manager.library import PlainFolderLayout
+from setup_manager.library import Place
 from setup_manager.rehearsal.loopback import LoopbackHub
 from setup_manager.rehearsal.model import FILE_NAME
 from setup_manager.session import Session
@@ -96,6 +96,6 @@ def test_files_in_another_folder_are_not_those_of_the_cache(
     session: Session, tmp_path: Path
 ) -> None:
     fetch(session)
-    session.layout = PlainFolderLayout(tmp_path / "plain")
+    session.paths = replace(session.paths, models=Place(tmp_path / "plain", "a test"))
     session.downloading = replace(session.downloading, checks_dir=tmp_path / "checks")
     assert plan_fetch(session).files.fetch_bytes == SIZE

@@ -22,7 +22,7 @@ def test_help_costs_at_most_twice_what_importing_click_costs() -> None:
 
 def test_help_imports_no_heavy_package() -> None:
     code = (
-        "import sys\nfrom setup_manager.cli.entry import main\nmain(['--help'])\n"
+        "import sys\nfrom setup_manager.cli import main\nmain(['--help'])\n"
         "heavy = {'requests', 'huggingface_hub', 'psutil', 'tqdm', 'numpy', 'filelock'}\n"
         "print(sorted(heavy & set(sys.modules)), file=sys.stderr)"
     )

@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from setup_manager.catalog.load import load_catalog
-from setup_manager.catalog.select import weight_files
 from setup_manager.errors import UsageError
 
 PACKAGE = resources.files("setup_manager.catalog")
@@ -40,7 +39,7 @@ def test_every_default_is_trained_for_four_bits_and_pinned() -> None:
     for variant in catalog.variants.values():
         default = next(
             file
-            for file in weight_files(catalog, variant.key)
+            for file in catalog.weights(variant.key)
             if file.quantization == variant.default_quantization
         )
         assert default.qat

@@ -8,8 +8,8 @@ import pytest
 
 from setup_manager.catalog.artifact import Role
 from setup_manager.catalog.load import load_catalog
-from setup_manager.catalog.naming import quantization_of
-from setup_manager.catalog.quantizations import QUANTIZATIONS, Quantization, quantization_row
+from setup_manager.catalog.naming import read_name
+from setup_manager.catalog.quantizations import QUANTIZATIONS, Quantization
 from setup_manager.errors import UsageError
 from setup_manager.gguf.tensor_types import FILE_TYPES, tensor_type
 
@@ -20,21 +20,21 @@ NEVER_PUBLISHED = {"TQ1_0", "TQ2_0", "Q1_0"}
 def test_every_label_of_the_catalogue_has_a_row() -> None:
     labels = {file.quantization for file in CATALOG.files if file.role is Role.WEIGHTS}
     assert len(labels) >= 16
-    assert {label for label in labels if quantization_row(label) is None} == set()
+    assert {label for label in labels if Quantization.of(label) is None} == set()
 
 
 @pytest.mark.parametrize("number", sorted(FILE_TYPES))
 def test_what_a_header_can_say_has_a_row(number: int) -> None:
     label = FILE_TYPES[number]
-    assert (quantization_row(label) is None) == (label in NEVER_PUBLISHED)
+    assert (Quantization.of(label) is None) == (label in NEVER_PUBLISHED)
 
 
 @pytest.mark.parametrize("row", QUANTIZATIONS, ids=lambda row: row.label)
 def test_a_row_names_known_types_and_a_readable_label(row: Quantization) -> None:
     types = (row.base, row.token_embedding, row.per_layer_embedding, row.raised or row.base)
     assert [name for name in types if tensor_type(name) is None] == []
-    assert quantization_row(row.label.lower()) is row
-    assert quantization_of(f"model-{row.label}.gguf") == row.label.removeprefix("QAT-")
+    assert Quantization.of(row.label.lower()) is row
+    assert read_name("", f"model-{row.label}.gguf").quantization == row.label.removeprefix("QAT-")
 
 
 def test_no_name_stands_twice() -> None:
@@ -57,7 +57,7 @@ def test_no_name_stands_twice() -> None:
     ],
 )
 def test_fewer_bits_lose_more(better: str, worse: str) -> None:
-    first, second = quantization_row(better), quantization_row(worse)
+    first, second = Quantization.of(better), Quantization.of(worse)
     assert first is not None
     assert second is not None
     assert first.loss < second.loss

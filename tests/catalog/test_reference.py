@@ -2,12 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from setup_manager.catalog.reference import (
-    FileReference,
-    RepositoryReference,
-    VariantReference,
-    parse_model,
-)
+from setup_manager.catalog.reference import HubReference, VariantReference, parse_model
 from setup_manager.errors import UsageError
 
 VARIANTS = ("e2b", "e4b", "12b", "26b", "31b")
@@ -23,15 +18,18 @@ VARIANTS = ("e2b", "e4b", "12b", "26b", "31b")
         ("e4b:Q4_K_M", VariantReference("e4b", "Q4_K_M")),
         ("e4b:qat", VariantReference("e4b", "qat")),
         ("12b:UD-Q5_K_XL", VariantReference("12b", "UD-Q5_K_XL")),
-        ("org/repo:Q4_K_M", RepositoryReference("org/repo", "Q4_K_M")),
-        ("org/repo", RepositoryReference("org/repo", None)),
-        ("org/repo/name.gguf", FileReference("org/repo", "name.gguf", "main")),
-        ("org/repo/BF16/name.gguf@abc", FileReference("org/repo", "BF16/name.gguf", "abc")),
-        ("https://huggingface.co/org/repo", RepositoryReference("org/repo", None)),
-        ("hf.co/org/repo:Q8_0", RepositoryReference("org/repo", "Q8_0")),
+        ("org/repo:Q4_K_M", HubReference("org/repo", "Q4_K_M")),
+        ("org/repo", HubReference("org/repo")),
+        ("org/repo/name.gguf", HubReference("org/repo", path="name.gguf")),
+        (
+            "org/repo/BF16/name.gguf@abc",
+            HubReference("org/repo", path="BF16/name.gguf", revision="abc"),
+        ),
+        ("https://huggingface.co/org/repo", HubReference("org/repo")),
+        ("hf.co/org/repo:Q8_0", HubReference("org/repo", "Q8_0")),
         (
             "https://huggingface.co/org/repo/blob/main/a/name.gguf?download=true",
-            FileReference("org/repo", "a/name.gguf", "main"),
+            HubReference("org/repo", path="a/name.gguf"),
         ),
     ],
 )
@@ -41,7 +39,16 @@ def test_every_form_of_a_model_is_understood(text: str, reference: object) -> No
 
 @pytest.mark.parametrize(
     ("text", "meant"),
-    [("e5b", "e4b"), ("gemma4:e4b", "e4b"), ("gemma4:31b", "31b"), ("13b", "31b"), ("e2", "e2b")],
+    [
+        ("e5b", "e4b"),
+        ("gemma4:e4b", "e4b"),
+        ("gemma4:31b", "31b"),
+        ("13b", "12b"),
+        ("e2", "e2b"),
+        ("4b", "e4b"),
+        ("27b", "26b or 31b"),
+        ("30b", "31b or 26b"),
+    ],
 )
 def test_a_variant_that_does_not_exist_gets_a_suggestion(text: str, meant: str) -> None:
     with pytest.raises(UsageError) as caught:
@@ -66,3 +73,12 @@ def test_any_text_is_a_reference_or_a_usage_error(text: str) -> None:
         parse_model(text, VARIANTS)
     except UsageError as error:
         assert error.hint  # noqa: PT017 - either outcome is right, a hint is a must
+
+
+@pytest.mark.parametrize(
+    "text", ["google/gemma-4-E4B-it", "https://huggingface.co/google/gemma-4-e4b-it"]
+)
+def test_the_original_of_a_variant_leads_to_the_variant(text: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse_model(text, VARIANTS)
+    assert caught.value.hint == "Run `gemma-setup install e4b`."

@@ -200,3 +200,14 @@ def test_in_a_container_its_limit_decides_and_not_the_host(program: Program) -> 
     finally:
         inner.rmdir()
         GROUP.rmdir()
+
+
+def test_a_context_that_is_too_long_is_answered_with_one_that_fits(
+    program: Program, tmp_path: Path
+) -> None:
+    path = machine_file(tmp_path, program, total_bytes=32 * GIB, available_bytes=26 * GIB)
+    check = ("check", "31b", "--machine", str(path), "--json", "--context")
+    hint = program(*check, "256k").document["data"]["checks"][-1]["hint"]
+    (context,) = [int(word.rstrip(",")) for word in hint.split() if word.rstrip(",").isdigit()]
+    assert program(*check, str(context)).document["data"]["checks"][-1]["status"] != "fail"
+    assert program(*check, str(context + 4096)).document["data"]["checks"][-1]["status"] == "fail"

@@ -72,7 +72,7 @@ def test_an_engine_that_is_too_old_for_the_file_is_15_with_its_last_words(
     assert finished.code == 15
     error = finished.document["errors"][0]
     assert "unknown model architecture: 'gemma4'" in " ".join(error["context"])
-    assert "Update" in error["hint"]
+    assert "runtime install llama.cpp" in error["hint"]
 
 
 @pytest.fixture
@@ -113,7 +113,7 @@ def test_in_a_terminal_the_official_build_is_offered_with_its_size(bare: Program
     screen = Screen(bare, "install", VARIANT, columns=120)
     screen.until(lambda seen: "Install it? [Y/n]" in seen)
     screen.type("y\n")
-    text = screen.until(lambda seen: "Go on? [Y/n]" in seen)
+    text = screen.until(lambda seen: "Continue? [Y/n]" in seen)
     assert "runtime  llama.cpp" in text
     screen.type("n\n")
     screen.finish()

@@ -295,7 +295,8 @@ def test_a_drafter_is_not_compared_by_a_server_that_has_one_way_only(standin: Pr
     drafter = {**document["files"][0], "artifact": {**document["files"][0]["artifact"]}}
     drafter["artifact"]["role"] = "drafter"
     record.write_text(json.dumps({**document, "files": [*document["files"], drafter]}))
-    finished = standin("smoke", VARIANT, "--runtime", "ollama", "--with-drafter", "--json")
+    name = document["name"]
+    finished = standin("smoke", name, "--runtime", "ollama", "--with-drafter", "--json")
     assert finished.code == 2, finished.stdout
     error = finished.document["errors"][0]
     assert error["code"] == "drafter-not-comparable"

@@ -160,6 +160,20 @@ def test_it_ends_with_the_documented_error_and_no_file(name: str, make_rig: Make
     assert rig.hub.served_bytes <= 2 * len(DATA) + 4 * CHUNK, "no loop"
 
 
+def test_the_observer_is_told_once_which_host_has_the_bytes(make_rig: MakeRig) -> None:
+    rig = make_rig()
+    rig.fetch(connections=4)
+    (told,) = rig.told(Kind.RESOLVED)
+    assert told.message == f"{rig.hub.endpoint}: the bytes come from localhost"
+    assert "Signature" not in told.message
+
+
+def test_the_observer_is_told_again_when_a_signed_address_expired(make_rig: MakeRig) -> None:
+    rig = make_rig([f.nth(3, f.expired())])
+    rig.fetch(connections=1)
+    assert len(rig.told(Kind.RESOLVED)) == 2
+
+
 def test_a_redirect_loop_ends(make_rig: MakeRig) -> None:
     def loop(request: Request, answer: Answer) -> Answer:
         if request.kind is not RequestKind.RESOLVE:

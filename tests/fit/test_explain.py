@@ -8,7 +8,6 @@ import pytest
 
 from setup_manager.app.reasons import explanation_reasons
 from setup_manager.catalog.load import load_catalog
-from setup_manager.catalog.select import weight_files
 from setup_manager.cli.render.explain_text import Screen, explanation_lines
 from setup_manager.fit.explanation import Explanation, explain
 from setup_manager.fit.load import Load
@@ -28,7 +27,7 @@ MACHINES = {
 
 def explained(variant_key: str, machine: Machine, context: int = 8192) -> Explanation:
     variant = CATALOG.variants[variant_key]
-    candidates = [Weights.of_file(CATALOG, file) for file in weight_files(CATALOG, variant_key)]
+    candidates = [Weights.of_file(CATALOG, file) for file in CATALOG.weights(variant_key)]
     chosen = next(c for c in candidates if c.quantization == variant.default_quantization)
     return explain(
         Load(variant.architecture, chosen, Settings(context), machine),

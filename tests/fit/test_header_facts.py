@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 import pytest
 
-from setup_manager.catalog.header import architecture_from_header
+from setup_manager.catalog.architecture import Architecture
 from setup_manager.catalog.load import load_catalog
 from setup_manager.errors import UsageError
 from setup_manager.fit.weights import Weights, estimated_weights
@@ -36,7 +36,7 @@ def written(
 
 def test_the_architecture_is_the_catalogues(written: tuple[str, int, Header]) -> None:
     variant, _, header = written
-    assert architecture_from_header(header) == VARIANTS[variant].architecture
+    assert Architecture.of_header(header) == VARIANTS[variant].architecture
 
 
 def test_the_content_agrees_with_the_label(written: tuple[str, int, Header]) -> None:
@@ -54,7 +54,7 @@ def test_another_architecture_is_refused(written: tuple[str, int, Header]) -> No
     header = written[2]
     metadata = {**header.metadata, "general.architecture": "llama"}
     with pytest.raises(UsageError, match="llama"):
-        architecture_from_header(replace(header, metadata=MappingProxyType(metadata)))
+        Architecture.of_header(replace(header, metadata=MappingProxyType(metadata)))
 
 
 @pytest.mark.parametrize(
@@ -77,5 +77,5 @@ def test_a_file_that_contradicts_itself_is_refused(
     if value is not None:
         metadata[key] = value  # type: ignore[assignment]
     with pytest.raises(UsageError) as caught:
-        architecture_from_header(replace(header, metadata=MappingProxyType(metadata)))
+        Architecture.of_header(replace(header, metadata=MappingProxyType(metadata)))
     assert caught.value.context

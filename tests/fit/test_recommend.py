@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from setup_manager.app.documents import recommendation_document
 from setup_manager.app.reasons import choice_reasons, nothing_fits
 from setup_manager.catalog.load import load_catalog
-from setup_manager.catalog.select import weight_files
 from setup_manager.errors import UsageError
 from setup_manager.fit import placement
 from setup_manager.fit.recommend import Choice, Criteria, Preference, Recommendation, rank
@@ -143,7 +142,7 @@ def test_each_candidate_is_placed_once(monkeypatch: pytest.MonkeyPatch) -> None:
     placing = Mock(wraps=placement.place)
     monkeypatch.setattr("setup_manager.fit.load.place", placing)
     rank(CATALOG, LAPTOP)
-    assert placing.call_count == sum(len(weight_files(CATALOG, key)) for key in CATALOG.variants)
+    assert placing.call_count == sum(len(CATALOG.weights(key)) for key in CATALOG.variants)
 
 
 def test_a_small_laptop_gets_a_small_model() -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from setup_manager.catalog.artifact import Role
-from setup_manager.catalog.naming import Shard, label_of, quantization_of, role_of, shard_of
+from setup_manager.catalog.naming import Shard, read_name
 
 # Repository, path, label, role: as published on the hub by autumn 2026.
 PUBLISHED = [
@@ -44,7 +44,8 @@ PUBLISHED = [
 
 @pytest.mark.parametrize(("repo", "path", "label", "role"), PUBLISHED)
 def test_published_names_are_read(repo: str, path: str, label: str | None, role: Role) -> None:
-    assert (label_of(repo, path), role_of(path)) == (label, role)
+    name = read_name(repo, path)
+    assert (name.label, name.role) == (label, role)
 
 
 @pytest.mark.parametrize(
@@ -68,7 +69,7 @@ def test_published_names_are_read(repo: str, path: str, label: str | None, role:
     ],
 )
 def test_other_spellings_of_a_quantization(path: str, label: str | None) -> None:
-    assert quantization_of(path) == label
+    assert read_name("", path).quantization == label
 
 
 @pytest.mark.parametrize(
@@ -76,24 +77,22 @@ def test_other_spellings_of_a_quantization(path: str, label: str | None) -> None
     ["README.md", "config.json", "imatrix_unsloth.gguf", "x.gguf.part", "eagle3-x-Q8_0.gguf", ""],
 )
 def test_what_is_no_model_has_no_role(path: str) -> None:
-    assert role_of(path) is None
+    assert read_name("", path).role is None
 
 
 @pytest.mark.parametrize("path", ["prompt-Q4_0.gguf", "smtp-helper.gguf", "assistants.gguf"])
 def test_words_that_contain_a_sign_of_a_role_are_not_taken_for_it(path: str) -> None:
-    assert role_of(path) is Role.WEIGHTS
+    assert read_name("", path).role is Role.WEIGHTS
 
 
 @given(st.integers(1, 99_999), st.integers(1, 99_999))
 def test_shards_are_numbered(index: int, count: int) -> None:
     path = f"BF16/model-BF16-{index:05}-of-{count:05}.gguf"
-    assert shard_of(path) == Shard("BF16/model-BF16", index, count)
-    assert quantization_of(path) == "BF16"
+    assert read_name("", path).shard == Shard("BF16/model-BF16", index, count)
+    assert read_name("", path).quantization == "BF16"
 
 
 @given(st.text(max_size=60))
 def test_any_text_can_be_asked_about(path: str) -> None:
-    label = quantization_of(path)
+    label = read_name("", path).quantization
     assert label is None or label == label.upper()
-    role_of(path)
-    shard_of(path)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from setup_manager.catalog.artifact import Model, Role
-from setup_manager.catalog.reference import FileReference, RepositoryReference, parse_model
+from setup_manager.catalog.reference import HubReference, parse_model
 from setup_manager.errors import (
     AccessDeniedError,
     UsageError,
@@ -48,7 +48,7 @@ def hub(start_hub: StartHub) -> LoopbackHub:
 
 def resolve(hub: LoopbackHub, text: str, **options: bool) -> Model:
     reference = parse_model(text, ("e2b", "e4b"))
-    assert isinstance(reference, RepositoryReference | FileReference)
+    assert isinstance(reference, HubReference)
     return Hub(HubAccess(hub.endpoint)).model(reference, **options)
 
 
@@ -166,11 +166,11 @@ def told(*files: RemoteFile) -> Snapshot:
 def test_a_file_without_a_digest_is_refused() -> None:
     snapshot = told(RemoteFile("x-Q4_0.gguf", 5, None, "b" * 40))
     with pytest.raises(VerificationFailedError, match="no SHA-256"):
-        choose_files(RepositoryReference("org/x", None), snapshot)
+        choose_files(HubReference("org/x"), snapshot)
 
 
 def test_a_missing_shard_is_refused() -> None:
     snapshot = told(RemoteFile("x-Q4_0-00001-of-00002.gguf", 5, "c" * 64, None))
     with pytest.raises(VerificationFailedError, match="Shards of org/x:Q4_0") as caught:
-        choose_files(RepositoryReference("org/x", None), snapshot)
+        choose_files(HubReference("org/x"), snapshot)
     assert caught.value.context[0] == "the repository has 1 of 2"

@@ -16,7 +16,7 @@ import pytest
 
 from setup_manager.download import Downloader, FileJob
 from setup_manager.errors import AccessDeniedError, DownloadFailedError, SetupError, UsageError
-from setup_manager.library import PlainFolderLayout
+from setup_manager.library.layout import PlainFolderLayout
 from setup_manager.net.choosing import RemoteFile
 from setup_manager.net.hub import Hub, Pulse
 from setup_manager.net.options import NetworkOptions

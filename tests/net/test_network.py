@@ -14,7 +14,7 @@ import pytest
 
 from setup_manager.download import Downloader, DownloadOptions, FileJob
 from setup_manager.errors import DownloadFailedError
-from setup_manager.library import PlainFolderLayout
+from setup_manager.library.layout import PlainFolderLayout
 from setup_manager.net.hub import Hub
 from setup_manager.net.options import NetworkOptions
 from setup_manager.net.origin import HubAccess

@@ -16,7 +16,7 @@ import pytest
 
 from setup_manager.cli import terminal
 from setup_manager.cli.interrupt import Interruption
-from setup_manager.library.host import this_host
+from setup_manager.library.host import Host
 from setup_manager.rehearsal.model import model_path
 from setup_manager.runtimes import server
 from setup_manager.runtimes.base import ModelFiles, Opening
@@ -86,7 +86,7 @@ def test_a_download_works_with_the_calls_that_the_system_has(
 def test_folders_are_where_each_system_has_them(
     os_name: str, environment: dict[str, str], state: str, hub: str
 ) -> None:
-    paths = this_host(environment, os_name).paths()
+    paths = Host.here(environment, os_name).paths()
     assert paths.state.path == Path(state)
     assert paths.hub_cache.path == Path(hub)
 

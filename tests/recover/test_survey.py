@@ -12,7 +12,8 @@ import pytest
 
 from scripts.make_leftovers import FILE, REPOSITORY
 from setup_manager.catalog.artifact import Artifact, Role
-from setup_manager.catalog.variant import Catalog, CatalogFile
+from setup_manager.catalog.catalog import Catalog
+from setup_manager.catalog.variant import CatalogFile
 from setup_manager.library.layout import PlainFolderLayout
 from setup_manager.recover.find import find_leftovers
 from setup_manager.recover.survey import Action, Finding, by_artifact, pinned_only, survey_leftovers

@@ -18,8 +18,8 @@ from setup_manager.library.history import (
     ModelHistory,
     SmokeMark,
     SmokeRun,
-    Thinned,
 )
+from setup_manager.library.recording import Thinned
 
 RUN = DownloadRun(
     started_at="2026-05-04T03:02:01+00:00",
@@ -115,3 +115,15 @@ def test_a_thinned_series_is_bounded_ordered_and_ends_with_the_newest(
     assert list(kept) == sorted(set(kept))
     assert kept[0] == steps[0]
     assert kept[-1] == now
+
+
+def test_the_line_is_as_fast_as_the_newest_download_that_took_a_while(tmp_path: Path) -> None:
+    history = History(tmp_path / "history")
+    assert history.line_rate() is None
+    history.add_download("e4b", RUN)
+    assert history.line_rate() == 25.0
+    later = "2026-06-04T03:02:01+00:00"
+    history.add_download("e2b", replace(RUN, started_at=later, seconds=50.0))
+    assert history.line_rate() == 2.0
+    history.add_download("12b", replace(RUN, started_at="2026-07-01", seconds=0.1))
+    assert history.line_rate() == 2.0

@@ -240,7 +240,9 @@ def test_a_smoke_test_that_an_earlier_version_recorded_is_left_out(
     assert recorded is not None
     session = session_at(tmp_path)
     session.catalog = installed.catalog
-    session.inventory.save(replace(recorded, last_smoke={"passed": True, "text": "Paris"}))
+    session.inventory.update(
+        recorded, lambda known: replace(known, last_smoke={"passed": True, "text": "Paris"})
+    )
     content = gather(session, ReportRequest())
     assert content.smoke is None
     assert content.files != ()

@@ -6,7 +6,8 @@ import pytest
 
 from setup_manager.app.record import Recorder, observed, recorded
 from setup_manager.download.events import DownloadEvent, Kind
-from setup_manager.library.history import MOST_INCIDENTS, MOST_SAMPLES, History, ModelHistory
+from setup_manager.library.history import History, ModelHistory
+from setup_manager.library.recording import MOST_INCIDENTS, MOST_SAMPLES
 from setup_manager.machine.live import ProcessMemory, Reading
 from setup_manager.rehearsal.model import model_path
 from setup_manager.runtimes.base import RuntimeEvent

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from setup_manager.errors import VerificationFailedError
+from setup_manager.fs import wrong_path
 from setup_manager.runtimes import unpack as module
 from setup_manager.runtimes.unpack import UnsafeArchiveError, unpack
 from tests.runtimes.archives import build_archive, member, tar_of
@@ -61,6 +62,10 @@ HOSTILE = {
     "climbs with backslashes": tar_of(member("..\\evil", b"x")),
     "absolute": tar_of(member("/tmp/evil", b"x")),
     "drive": tar_of(member("C:/evil", b"x")),
+    "a device of Windows": tar_of(member("llama/aux.gguf", b"evil")),
+    "a stream of Windows": tar_of(member("llama/a.dll:evil", b"x")),
+    "a dot at the end": tar_of(member("llama/evil.", b"x")),
+    "a line break": tar_of(member("llama/evil\n", b"x")),
     "link out": tar_of(member("l", kind=tarfile.SYMTYPE, link="/etc/passwd")),
     "link up": tar_of(member("d/l", kind=tarfile.SYMTYPE, link="../../evil")),
     "link to parent": tar_of(member("l", kind=tarfile.SYMTYPE, link="..")),
@@ -103,6 +108,22 @@ def test_a_hostile_zip_is_refused_and_nothing_gets_out(tmp_path: Path, content: 
     with pytest.raises(UnsafeArchiveError):
         unpack(written(tmp_path, content, "a.zip"), tmp_path / "deep" / "out")
     assert not list(tmp_path.rglob("evil"))
+
+
+@pytest.mark.parametrize("path", ["aux.gguf", "a/con", "a:b", "a/../b", "trailing ", "/a", "a\tb"])
+def test_what_may_not_be_a_path_in_a_repository_may_be_none_in_an_archive(
+    tmp_path: Path, path: str
+) -> None:
+    assert wrong_path(path) is not None
+    with pytest.raises(UnsafeArchiveError) as caught:
+        unpack(written(tmp_path, zip_of(zip_member(path, b"x")), "a.zip"), tmp_path / "out")
+    assert str(wrong_path(path)) in caught.value.context[0]
+
+
+def test_the_folder_itself_may_be_a_member(tmp_path: Path) -> None:
+    content = tar_of(member("./", kind=tarfile.DIRTYPE), member("./llama/a", b"x"))
+    unpack(written(tmp_path, content), tmp_path / "out")
+    assert (tmp_path / "out" / "llama" / "a").read_bytes() == b"x"
 
 
 def test_a_bomb_is_stopped_at_the_bound(tmp_path: Path) -> None:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from setup_manager.app.folders import allocated_bytes, delete_files, layout_of
+from setup_manager.app.folders import allocated_bytes, delete_files
 from setup_manager.app.verbs.runtime import installable
 from setup_manager.fs import FileLock, LockedError
-from setup_manager.library import HubCacheLayout, PlainFolderLayout
+from setup_manager.library import ModelFolder
 from setup_manager.session import Session
 
 
@@ -79,12 +79,11 @@ class Result:
 def plan(session: Session, request: Request | None = None) -> Plan:
     """List partial downloads and what interrupted work of this tool left."""
     del request  # there is nothing to choose
-    litter = []
     builds = installable(session).builds
-    for layout in (*_layouts(session), builds.archives):
-        for partial in layout.partials():
-            size = sum(map(allocated_bytes, (partial, _journal_of(partial))))
-            litter.append(Litter(partial, size, "a partial download", layout.lock_of(partial)))
+    archives = builds.archives
+    litter = [_partial(path, archives.lock_of(path)) for path in archives.partials()]
+    for folder in _folders(session):
+        litter += [_partial(path, folder.lock_of(path)) for path in folder.partials()]
     litter += [
         Litter(path, _tree_bytes(path), "an unfinished llama.cpp build", builds.lock)
         for path in builds.leftovers()
@@ -111,6 +110,11 @@ def run(session: Session, plan: Plan) -> Result:
     return Result(plan, freed, tuple(busy))
 
 
+def _partial(path: Path, lock: Path) -> Litter:
+    size = sum(map(allocated_bytes, (path, _journal_of(path))))
+    return Litter(path, size, "a partial download", lock)
+
+
 def _drop(item: Litter) -> int:
     if item.path.is_dir():
         shutil.rmtree(item.path, ignore_errors=True)
@@ -128,16 +132,11 @@ def _forget_unfinished(session: Session) -> None:
             session.inventory.forget(model.name)
 
 
-def _layouts(session: Session) -> tuple[HubCacheLayout | PlainFolderLayout, ...]:
+def _folders(session: Session) -> tuple[ModelFolder, ...]:
     """List every folder that downloads may have gone to."""
-    roots: dict[Path, HubCacheLayout | PlainFolderLayout] = {session.layout.root: session.layout}
-    hub_cache = HubCacheLayout(session.paths.hub_cache.path)
-    roots.setdefault(hub_cache.root, hub_cache)
-    for model in session.inventory.models():
-        for file in model.files:
-            layout = layout_of(file)
-            roots.setdefault(layout.root, layout)
-    return tuple(roots.values())
+    installed = (file.folder for model in session.inventory.models() for file in model.files)
+    folders = (session.layout, session.paths.hub_folder, *installed)
+    return tuple({folder.root: folder for folder in folders}.values())
 
 
 def _tree_bytes(folder: Path) -> int:

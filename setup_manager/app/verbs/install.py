@@ -15,7 +15,7 @@ from typing import Any
 from setup_manager.app.documents import plain
 from setup_manager.app.planning import Launch, settings_for
 from setup_manager.app.reasons import shorter_context
-from setup_manager.app.record import recorded
+from setup_manager.app.record import expected_rate, recorded
 from setup_manager.app.requests import Files, RankedRun
 from setup_manager.app.stages import StageResult, Stages, with_skipped
 from setup_manager.app.transfer import plan_transfer
@@ -58,6 +58,7 @@ class Plan:
         settings: How it will be started.
         download: What is fetched and written.
         fit: What it will take and how fast it will be, None where that cannot be worked out.
+        line_rate: Bytes per second to expect, None where nothing was downloaded before.
         stages: What was done to make the plan.
     """
 
@@ -67,6 +68,7 @@ class Plan:
     settings: Settings
     download: download.Plan
     fit: Fit | None = None
+    line_rate: float | None = None
     stages: tuple[StageResult, ...] = ()
 
     def document(self) -> dict[str, Any]:
@@ -79,7 +81,14 @@ class Plan:
             "memory": plain(self.fit.memory) if self.fit else None,
             "speed": plain(self.fit.speed) if self.fit else None,
             "verdict": self.fit.verdict if self.fit else None,
+            "download_seconds": self.download_seconds,
         }
+
+    @property
+    def download_seconds(self) -> float | None:
+        """How long the download will take, None where no rate is known."""
+        fetch = self.download.files.fetch_bytes
+        return round(fetch / self.line_rate, 1) if self.line_rate else None
 
     @property
     def progress(self) -> Progress:
@@ -281,7 +290,10 @@ def _make_plan(session: Session, request: Request, subject: Subject, chosen: Cho
         files = plan_transfer(
             session, model, copied_bytes=copies.peak_bytes, copied_to=copies.store
         )
-    made = Plan(request, subject, chosen, settings, download.Plan(model, files))
+    line_rate = expected_rate(session)
+    made = Plan(
+        request, subject, chosen, settings, download.Plan(model, files), line_rate=line_rate
+    )
     if subject.variant is None:
         return made
     load = subject.load(settings, machine)
@@ -361,6 +373,6 @@ def _refuse_unfit(session: Session, plan: Plan) -> None:
 def _interrupted(stages: Stages) -> InterruptedByUserError:
     where = stages.ended[-1].name if stages.ended else "the beginning"
     return InterruptedByUserError(
-        f"Stopped on request during {where}.",
-        hint="Run the same command again to go on: nothing that arrived is lost.",
+        f"Stopped (Ctrl-C) during {where}.",
+        hint="Run the same command again to continue: nothing that was downloaded is lost.",
     )

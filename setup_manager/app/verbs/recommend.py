@@ -13,8 +13,8 @@ from setup_manager.app.documents import (
 )
 from setup_manager.app.planning import settings_for
 from setup_manager.app.reasons import choice_reasons, explanation_reasons, nothing_fits
+from setup_manager.app.record import expected_rate
 from setup_manager.app.requests import OnMachine, RankedRun, Run, TaskName, require
-from setup_manager.catalog import weight_files
 from setup_manager.codec import to_plain
 from setup_manager.fit import Explanation, Recommendation
 from setup_manager.machine import Machine
@@ -43,7 +43,7 @@ class Request(RankedRun, OnMachine):
     Attributes:
         task: What the model is wanted for.
         headroom_bytes: Memory to leave free, None for the rule.
-        download_bytes_per_second: Rate of the line, None if unknown.
+        download_bytes_per_second: Rate of the line, None for that of the last download.
     """
 
     task: TaskName = "chat"
@@ -102,7 +102,7 @@ def run(session: Session, request: Request) -> Result:
         prefer=request.prefer,
         task=request.task,
         headroom_bytes=request.headroom_bytes,
-        download_bytes_per_second=request.download_bytes_per_second,
+        download_bytes_per_second=request.download_bytes_per_second or expected_rate(session),
     )
     measurements = session.measurements.all()
     found = fit.rank(session.catalog, machine, criteria, measurements=measurements)
@@ -137,6 +137,6 @@ def explain_model(session: Session, subject: Subject, asked: Run, machine: Machi
         subject.load(settings, machine),
         model=subject.name,
         name=variant.name,
-        others=[fit.Weights.of_file(catalog, file) for file in weight_files(catalog, variant.key)],
+        others=[fit.Weights.of_file(catalog, file) for file in catalog.weights(variant.key)],
         measurements=session.measurements.all(),
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from setup_manager.app.transfer import plan_transfer, transfer
-from setup_manager.catalog import Artifact, CatalogFile, Model, Role, weight_files
+from setup_manager.catalog import Artifact, CatalogFile, Model, Role
 from setup_manager.download import VerifiedFile
 from setup_manager.errors import SetupError
 from setup_manager.recover import (
@@ -173,7 +173,7 @@ def _model_of(session: Session, artifact: Artifact) -> Model:
 
 def _weights_beside(session: Session, companion: CatalogFile) -> CatalogFile:
     """Find the weights that a projector or drafter belongs to: those here, else the default's."""
-    weights = weight_files(session.catalog, companion.variant)
+    weights = session.catalog.weights(companion.variant)
     recorded = {model.name for model in session.inventory.models() if model.complete}
     default = session.catalog.variants[companion.variant].default_quantization
     return max(
@@ -261,9 +261,9 @@ def _resolver(session: Session) -> Callable[[CatalogFile], Artifact | None]:
 
 
 def _ask_hub(session: Session, file: CatalogFile) -> Artifact | None:
-    from setup_manager.catalog import FileReference
+    from setup_manager.catalog import HubReference
 
-    reference = FileReference(file.repository, file.path, "main")
+    reference = HubReference(file.repository, path=file.path)
     try:
         weights = session.metadata.model(reference).weights
     except SetupError:

@@ -108,8 +108,7 @@ def run(session: Session, plan: Plan) -> Result:
         exact=plan.exact,
     )
     # Read again: an older registration may have been taken out on the way.
-    current = (session.inventory.find(model.name) or model).with_registration(made)
-    session.inventory.save(current)
+    current = session.inventory.update(model, lambda known: known.with_registration(made))
     commands = start_commands(session, current, made)
     return Result(current, made, made in model.registrations, commands)
 
@@ -138,5 +137,5 @@ def unregister(session: Session, model: InstalledModel, registration: Registrati
         RegistrationFailedError: If the runtime refuses, or Ollama's server does not answer.
     """
     there = session.runtime(registration.runtime).unregister(registration)
-    session.inventory.save(model.without_registration(registration))
+    session.inventory.update(model, lambda known: known.without_registration(registration))
     return there

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from setup_manager.app.folders import delete_files, layout_of
+from setup_manager.app.folders import delete_files
 from setup_manager.app.installed import find_recorded
 from setup_manager.app.verbs.register import unregister
 from setup_manager.errors import RuntimeMissingError
@@ -120,7 +120,7 @@ def run(session: Session, plan: Plan) -> Result:
         model = model.without_registration(registration)
     freed = 0
     for file in plan.files:
-        layout = layout_of(file)
+        layout = file.folder
         freed += layout.remove(file.artifact)
         places = layout.places(file.artifact)
         freed += delete_files((places.partial, places.journal))

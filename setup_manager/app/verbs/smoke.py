@@ -93,10 +93,9 @@ def run(session: Session, plan: Plan) -> SmokeReport:
 def carry_out(session: Session, plan: Plan) -> SmokeReport:
     """Do what `run` does, without a record for the report."""
     launch, model = plan.launch, plan.launch.model
-    tried = replace(
-        launch.settings, context=min(launch.settings.context, SMOKE_CONTEXT), slots=1, drafter=False
-    )
     options = StartOptions.of(replace(launch.settings, drafter=plan.with_drafter))
+    context = min(options.context, SMOKE_CONTEXT)
+    tried = replace(launch.settings, context=context, slots=1, drafter=False)
     request = SmokeRequest(
         model=model,
         status=launch.runtime.status,
@@ -174,5 +173,5 @@ def _watch(session: Session) -> Watch:
 def _keep(session: Session, model: InstalledModel, report: SmokeReport) -> None:
     """Record the result with the model."""
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    current = session.inventory.find(model.name) or model
-    session.inventory.save(replace(current, last_smoke={"time": now, **report.document()}))
+    result = {"time": now, **report.document()}
+    session.inventory.update(model, lambda known: replace(known, last_smoke=result))

@@ -23,15 +23,20 @@ if TYPE_CHECKING:
 )
 def command(shell: Shell, *, installed: bool) -> Outcome:
     """Show the catalogue, or with --installed what is on this machine."""
-    from setup_manager.cli.render.list_text import catalog_text, installed_text
-
-    session = shell.session
     if installed:
-        models = session.inventory.models()
-        data = {"installed": [_installed_document(model) for model in models]}
-        return Outcome(data, installed_text(models, shell.terminal))
-    catalog = session.catalog
+        return _installed(shell)
+    from setup_manager.cli.render.list_text import catalog_text
+
+    catalog = shell.session.catalog
     return Outcome(_catalog_document(catalog), catalog_text(catalog, shell.terminal))
+
+
+def _installed(shell: Shell) -> Outcome:
+    from setup_manager.cli.render.list_text import installed_text
+
+    models = shell.session.inventory.models()
+    data = {"installed": [_installed_document(model) for model in models]}
+    return Outcome(data, installed_text(models, shell.terminal))
 
 
 def _catalog_document(catalog: Catalog) -> dict[str, Any]:
@@ -75,6 +80,7 @@ def _installed_document(model: InstalledModel) -> dict[str, Any]:
                 "commit": file.artifact.commit,
                 "role": file.artifact.role,
                 "present": file.present,
+                "arrived_bytes": file.arrived_bytes,
             }
             for file in model.files
         ],

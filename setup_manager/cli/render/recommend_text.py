@@ -36,12 +36,17 @@ def recommend_text(result: recommend.Result, terminal: Terminal, *, verbose: boo
     hidden = len(found.choices) + len(found.rejected) - len(shown) - len(rejected)
     if hidden > 0:
         lines.append(terminal.styled(f"{hidden} more: add -v", "dim"))
-    if found.faster is not None:
-        small = found.faster
-        size, speed = format_size(small.size_bytes), speed_text(small)
-        lines += ["", f"smaller and faster: {small.model}, {size}, {speed}"]
-    lines += ["", f"gemma-setup install {found.choices[0].model}"]
+    lines += ["", *faster_lines(result), f"gemma-setup install {found.choices[0].model}"]
     return "\n".join(lines)
+
+
+def faster_lines(result: recommend.Result) -> list[str]:
+    """Name the choice that is smaller and faster than the first one, if there is one."""
+    small = result.recommendation.faster
+    if small is None:
+        return []
+    size, speed = format_size(small.size_bytes), speed_text(small)
+    return [f"Smaller and faster: {small.model}, {size}, {speed}"]
 
 
 def _choice_lines(

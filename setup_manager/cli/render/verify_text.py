@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from setup_manager.app import verify
 from setup_manager.cli.terminal import Terminal
+from setup_manager.library import InstalledModel
 from setup_manager.units import format_size
 
 
@@ -13,10 +14,20 @@ def verify_text(result: verify.Result, terminal: Terminal) -> str:
 
 
 def _line(row: verify.FileResult, terminal: Terminal) -> str:
-    size = format_size(row.file.artifact.size_bytes)
+    size = row.file.artifact.size_bytes
+    mark, words = "ok", f"{format_size(size)}, verified"
     if row.repaired is not None:
-        fetched = format_size(row.repaired.fetched_bytes)
-        return f"{terminal.mark('ok')} {row.file.path}: {size}, repaired ({fetched} downloaded)"
-    if row.right:
-        return f"{terminal.mark('ok')} {row.file.path}: {size}, verified"
-    return f"{terminal.mark('fail')} {row.file.path}: {'damaged' if row.check.found else 'missing'}"
+        words = (
+            f"{format_size(size)}, repaired ({format_size(row.repaired.fetched_bytes)} downloaded)"
+        )
+    elif row.unfinished:
+        mark, words = "skip", partial_words(row.model, row.arrived_bytes, size)
+    elif not row.right:
+        mark, words = "fail", "damaged" if row.check.found else "missing"
+    return f"{terminal.mark(mark)} {row.file.path}: {words}"
+
+
+def partial_words(model: InstalledModel, arrived_bytes: int, size_bytes: int) -> str:
+    """Say how far an unfinished download is, and what continues it."""
+    percent = 100 * arrived_bytes // size_bytes
+    return f"partial, {percent} % here; `gemma-setup download {model.name}` continues"

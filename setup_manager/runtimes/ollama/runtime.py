@@ -142,7 +142,7 @@ class Ollama(Runtime):
             _refuse_taken(client, name)
             known = OllamaEntry(name, "", "", linked=missing_blobs(client, request.files))
             begun = _kept(name, known, endpoint, asked)
-            self.at.inventory.save(model.with_registration(begun))
+            self.at.inventory.update(model, lambda kept: kept.with_registration(begun))
         made = _put(client, model, replace(request, known=known), options, observer)
         if before is not None and made == known:
             return before
@@ -150,9 +150,7 @@ class Ollama(Runtime):
 
     def _without(self, model: InstalledModel, stale: Registration) -> InstalledModel:
         self.unregister(stale)
-        left = model.without_registration(stale)
-        self.at.inventory.save(left)
-        return left
+        return self.at.inventory.update(model, lambda kept: kept.without_registration(stale))
 
     def unregister(self, registration: Registration) -> bool:
         """Delete it on the server that it was registered with, and the blobs of ours."""

@@ -1,4 +1,4 @@
-"""Choosing the files of a variant from the catalogue."""
+"""The catalogue, and choosing files from it."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 
 from setup_manager.catalog.artifact import Model, Role
-from setup_manager.catalog.reference import VariantReference
-from setup_manager.catalog.variant import Catalog, CatalogFile, Variant
+from setup_manager.catalog.naming import read_name
+from setup_manager.catalog.reference import HubReference, VariantReference, parse_model
+from setup_manager.catalog.variant import CatalogFile, Variant
 from setup_manager.errors import UsageError
 
 
@@ -60,34 +61,74 @@ class Selection:
         )
 
 
-def select_files(
-    catalog: Catalog,
-    reference: VariantReference,
-    *,
-    with_projector: bool = False,
-    with_drafter: bool = False,
-) -> Selection:
-    """Choose the files that a variant reference means.
+@dataclass(frozen=True, slots=True)
+class Catalog:
+    """All variants and files.
 
-    Raises:
-        UsageError: If the variant has no such quantization, projector or drafter.
+    Attributes:
+        source: Where it was read from, for messages.
+        variants: By key, smallest first.
+        files: Every known file.
     """
-    variant = catalog.variants[reference.variant]
-    weights = _weights(catalog, variant, reference.quantization)
-    return Selection(
-        variant=variant,
-        weights=weights,
-        projector=_companion(catalog, weights, Role.PROJECTOR) if with_projector else None,
-        drafter=_companion(catalog, weights, Role.DRAFTER) if with_drafter else None,
-    )
+
+    source: str
+    variants: dict[str, Variant]
+    files: tuple[CatalogFile, ...]
+
+    def parse(self, text: str) -> VariantReference | HubReference:
+        """Read a MODEL argument; whether it exists is another question.
+
+        Raises:
+            UsageError: If it has none of the forms, or names a variant that does not exist.
+        """
+        return parse_model(text, self.variants)
+
+    def weights(self, variant: str) -> tuple[CatalogFile, ...]:
+        """List a variant's current weights, one file a quantization, pinned ones first."""
+        chosen: dict[str, CatalogFile] = {}
+        for file in _current(self, variant, Role.WEIGHTS):
+            chosen.setdefault(file.quantization, file)
+        return tuple(chosen.values())
+
+    def select(
+        self,
+        reference: VariantReference,
+        *,
+        with_projector: bool = False,
+        with_drafter: bool = False,
+    ) -> Selection:
+        """Choose the files that a variant reference means.
+
+        Raises:
+            UsageError: If the variant has no such quantization, projector or drafter.
+        """
+        variant = self.variants[reference.variant]
+        weights = _weights(self, variant, reference.quantization)
+        return Selection(
+            variant=variant,
+            weights=weights,
+            projector=_companion(self, weights, Role.PROJECTOR) if with_projector else None,
+            drafter=_companion(self, weights, Role.DRAFTER) if with_drafter else None,
+        )
+
+    def recognise(self, reference: HubReference) -> Selection | None:
+        """Find what the catalogue knows of a repository's file, for its variant and size."""
+        for file in self.files:
+            if file.repository.lower() == reference.repository.lower() and not file.superseded:
+                if reference.path is not None:
+                    if file.path == reference.path:
+                        return Selection(self.variants[file.variant], file)
+                elif _labels_match(file, reference.quantization):
+                    return Selection(self.variants[file.variant], file)
+        return None
 
 
-def weight_files(catalog: Catalog, variant_key: str) -> tuple[CatalogFile, ...]:
-    """List the current weights of a variant, one file for each quantization, pinned ones first."""
-    chosen: dict[str, CatalogFile] = {}
-    for file in _current(catalog, variant_key, Role.WEIGHTS):
-        chosen.setdefault(file.quantization, file)
-    return tuple(chosen.values())
+def _labels_match(file: CatalogFile, quantization: str | None) -> bool:
+    if quantization is None:
+        return file.pinned
+    label = read_name(file.repository, file.path).label or file.quantization
+    names = {label.upper(), label.upper().removeprefix("QAT-"), file.quantization.upper()}
+    return quantization.upper() in names
 
 
 def _current(catalog: Catalog, variant_key: str, role: Role) -> list[CatalogFile]:
@@ -100,7 +141,7 @@ def _current(catalog: Catalog, variant_key: str, role: Role) -> list[CatalogFile
 
 
 def _weights(catalog: Catalog, variant: Variant, quantization: str | None) -> CatalogFile:
-    files = weight_files(catalog, variant.key)
+    files = catalog.weights(variant.key)
     wanted = (quantization or variant.default_quantization).lower()
     if wanted == "qat":
         return _best_qat(files, variant)

@@ -1,4 +1,5 @@
 import json
+import threading
 from pathlib import Path
 
 import pytest
@@ -6,9 +7,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from setup_manager.catalog.artifact import Artifact, Model, Role
+from setup_manager.download import Downloader
 from setup_manager.download.job import VerifiedFile
 from setup_manager.errors import SetupError
 from setup_manager.library.inventory import InstalledModel, Inventory, Registration
+from setup_manager.library.layout import PlainFolderLayout
 
 WEIGHTS = Artifact("org/repo", "model.gguf", "a" * 40, 4, "b" * 64)
 PROJECTOR = Artifact("org/repo", "mmproj.gguf", "a" * 40, 2, "c" * 64, Role.PROJECTOR)
@@ -52,7 +55,9 @@ def test_a_download_is_remembered_with_its_files(inventory: Inventory, tmp_path:
 
 def test_registrations_survive_another_download(inventory: Inventory, tmp_path: Path) -> None:
     entry = record(inventory, tmp_path)
-    inventory.save(entry.with_registration(Registration("ollama", "gemma-4-e4b", {"a": 1})))
+    inventory.update(
+        entry, lambda now: now.with_registration(Registration("ollama", "gemma-4-e4b", {"a": 1}))
+    )
     again = record(inventory, tmp_path)
     assert again.registrations == (Registration("ollama", "gemma-4-e4b", {"a": 1}),)
 
@@ -156,3 +161,66 @@ def test_a_file_that_a_killed_run_brought_is_still_ours(
     inventory.record_start(model(), paths)
     files(tmp_path)
     assert [file.ours for file in record(inventory, tmp_path).files] == [True, True]
+
+
+def test_changes_of_two_processes_are_both_kept(inventory: Inventory, tmp_path: Path) -> None:
+    entry = record(inventory, tmp_path)
+    other = Inventory(tmp_path / "inventory")
+    inventory.update(entry, lambda now: now.with_registration(Registration("ollama", "one")))
+    other.update(entry, lambda now: now.with_registration(Registration("llama.cpp", "two")))
+    found = inventory.find(entry.name)
+    assert found is not None
+    assert [registration.name for registration in found.registrations] == ["one", "two"]
+
+
+def test_a_change_waits_for_another_process(inventory: Inventory, tmp_path: Path) -> None:
+    entry = record(inventory, tmp_path)
+    other = Inventory(tmp_path / "inventory")
+    second = threading.Thread(
+        target=other.update,
+        args=(entry, lambda now: now.with_registration(Registration("ollama", "second"))),
+    )
+
+    def change(now: InstalledModel) -> InstalledModel:
+        second.start()
+        second.join(0.3)
+        assert second.is_alive(), "it waits"
+        return now.with_registration(Registration("ollama", "first"))
+
+    inventory.update(entry, change)
+    second.join()
+    found = inventory.find(entry.name)
+    assert found is not None
+    assert [registration.name for registration in found.registrations] == ["first", "second"]
+
+
+def test_a_download_that_never_ended_is_unfinished(inventory: Inventory, tmp_path: Path) -> None:
+    folder = PlainFolderLayout(tmp_path / "models")
+    paths = {artifact: folder.places(artifact).visible for artifact in (WEIGHTS, PROJECTOR)}
+    entry = inventory.record_start(model(), paths)
+    assert not entry.complete
+    assert [file.artifact for file in entry.unfinished] == [WEIGHTS, PROJECTOR]
+    assert [file.arrived_bytes for file in entry.files] == [0, 0]
+    source = tmp_path / "left"
+    source.write_bytes(b"GGU")
+    Downloader(folder).adopt(WEIGHTS, source, [(0, 3)])
+    assert [file.arrived_bytes for file in entry.files] == [3, 0]
+
+
+def test_a_file_that_went_is_gone_and_not_unfinished(inventory: Inventory, tmp_path: Path) -> None:
+    entry = record(inventory, tmp_path)
+    entry.weights.path.unlink()
+    assert not entry.complete
+    assert entry.unfinished == ()
+
+
+def test_one_name_on_two_servers_is_two_registrations(inventory: Inventory, tmp_path: Path) -> None:
+    entry = record(inventory, tmp_path)
+    here, there = (
+        Registration("ollama", "gemma", {"endpoint": f"http://{host}:11434"})
+        for host in ("127.0.0.1", "10.0.0.2")
+    )
+    both = entry.with_registration(here).with_registration(there)
+    assert both.registrations == (here, there)
+    assert both.with_registration(here).registrations == (there, here)
+    assert both.without_registration(here).registrations == (there,)
