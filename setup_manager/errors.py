@@ -179,6 +179,10 @@ CODES: Mapping[str, ErrorCode] = MappingProxyType(
         no_gguf=("The repository has no GGUF file.", "Take one whose name ends in GGUF."),
         no_projector=("The repository has no projector.", "Leave out --with-projector."),
         no_drafter=("The repository has no drafter.", "Leave out --with-drafter."),
+        drafter_not_comparable=(
+            "This runtime has no measurement without the drafter.",
+            "Use --runtime llama.cpp or embedded.",
+        ),
         bad_catalog=("The catalogue file is wrong.", "Correct it, or leave out --catalog."),
         bad_configuration=("The configuration file is wrong.", "Correct the line that is named."),
         bad_machine=("The machine file is wrong.", "Write it with `gemma-setup check --json`."),

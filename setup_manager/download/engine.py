@@ -40,7 +40,7 @@ class Ports:
         disk: Where bytes are written.
     """
 
-    transport: Callable[[NetworkOptions], Transport] = NetworkOptions.connect
+    transport: Callable[[NetworkOptions], Transport] = Transport
     disk: Callable[[], Disk] = OsDisk
 
 

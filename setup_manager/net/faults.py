@@ -82,14 +82,13 @@ class Verdict:
             context.append(row.fact_of_token[asked.has_token])
         words = self._words(asked)
         hint = row.hint_for(has_token=asked.has_token, has_variable=bool(words["variable"]))
+        hint = hint.format(**words)
         if asked.close and self.fault is Fault.REVISION:
             context.append(f"it has: {', '.join(asked.close)}")
         elif asked.close:
             hint = f"Did you mean {' or '.join(asked.close)}? {hint}"
         message = row.message.format(**words)
-        return CODES[row.code].error(
-            message, code=row.code, context=context, hint=hint.format(**words)
-        )
+        return CODES[row.code].error(message, code=row.code, context=context, hint=hint)
 
     def _words(self, asked: Asked) -> dict[str, str]:
         """What the table's texts may name."""
@@ -239,8 +238,8 @@ _TABLE: dict[Fault, _Row] = {
         "login-page",
         "A web page came instead of {what}.",
         "Open any page in a browser on this network, log in there, and run the same command again.",
-        hint_with_variable="Log in to this network in a browser if it asks for that; otherwise "
-        "check {variable}: {endpoint} may be no hub.",
+        hint_with_variable="Open any page in a browser on this network and log in there if it asks "
+        "for that; otherwise check {variable}: {endpoint} may be no hub.",
     ),
     Fault.FOREIGN: _Row(
         "not-a-hub",

@@ -29,8 +29,7 @@ from setup_manager.net.faults import (
     Verdict,
 )
 from setup_manager.net.options import NetworkOptions
-from setup_manager.net.origin import HubAccess
-from setup_manager.net.origin_file import MOST_HOPS, end_early
+from setup_manager.net.origin import MOST_HOPS, HubAccess, end_early
 from setup_manager.net.protocol import judge_answer
 from setup_manager.net.transport import Stream, Transport
 
@@ -107,7 +106,7 @@ class Hub:
         _check_name(repository)
         asked = self._origin.asked(repository, revision)
         path = f"/api/models/{quote(repository)}/revision/{quote(revision, safe='')}?blobs=true"
-        with self._network.connect() as transport:
+        with Transport(self._network) as transport:
             try:
                 return _snapshot(self._ask(_ModelInfo, path, transport))
             except RequestError as error:
@@ -206,7 +205,7 @@ class Hub:
 
 
 def _front_page(network: NetworkOptions, url: str) -> Mapping[str, str]:
-    with network.connect() as transport:
+    with Transport(network) as transport:
         stream = transport.request("HEAD", url, {})
         stream.close()
     location = stream.headers.get("location")

@@ -14,7 +14,7 @@ from typing import IO, Any, Self
 
 from setup_manager.net.faults import BadAnswerError
 from setup_manager.net.options import NetworkOptions
-from setup_manager.net.transport import HttpStream, HttpTransport, Upload
+from setup_manager.net.transport import Stream, Transport, Upload
 
 Json = Any
 
@@ -35,7 +35,7 @@ class LocalClient:
         self.endpoint = endpoint.rstrip("/")
         self._timeout_seconds = timeout_seconds
         connect_seconds = min(timeout_seconds, 10.0)
-        self._transport = HttpTransport(NetworkOptions(connect_seconds=connect_seconds))
+        self._transport = Transport(NetworkOptions(connect_seconds=connect_seconds))
 
     def __enter__(self) -> Self:
         return self
@@ -111,7 +111,7 @@ class LocalClient:
         path: str,
         body: bytes | Upload | None = None,
         timeout_seconds: float | None = None,
-    ) -> Iterator[HttpStream]:
+    ) -> Iterator[Stream]:
         stream = self._transport.request(
             method,
             self.endpoint + path,
@@ -129,7 +129,7 @@ def _encoded(body: Json) -> bytes:
     return json.dumps(body).encode()
 
 
-def _accept(stream: HttpStream) -> str:
+def _accept(stream: Stream) -> str:
     body = bytearray()
     while block := stream.read_some(_BLOCK_BYTES):
         body += block
@@ -141,12 +141,12 @@ def _accept(stream: HttpStream) -> str:
     return text
 
 
-def _flows(stream: HttpStream) -> bool:
+def _flows(stream: Stream) -> bool:
     kind = stream.headers.get("content-type", "")
     return kind.startswith(("text/event-stream", "application/x-ndjson"))
 
 
-def _lines(stream: HttpStream) -> Iterator[str]:
+def _lines(stream: Stream) -> Iterator[str]:
     pending = b""
     while block := stream.read_some(_BLOCK_BYTES):
         pending += block
@@ -158,7 +158,7 @@ def _lines(stream: HttpStream) -> Iterator[str]:
     yield pending.decode("utf-8", "replace").strip()
 
 
-def _documents(stream: HttpStream) -> Iterator[Json]:
+def _documents(stream: Stream) -> Iterator[Json]:
     for line in _lines(stream):
         text = line.removeprefix("data:").strip()
         if text == "[DONE]":

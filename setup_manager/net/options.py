@@ -7,13 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from setup_manager.net.faults import Action, Fault, RequestError, Verdict, shown
-
-if TYPE_CHECKING:
-    from setup_manager.net.transport import Transport
 
 _BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR")
 _PROXY_SCHEMES = frozenset({"http", "https"})
@@ -69,12 +65,6 @@ class NetworkOptions:
             variables=variables,
             offline=is_true(offline),
         )
-
-    def connect(self) -> Transport:
-        """Return a transport with these options; it opens connections when they are needed."""
-        from setup_manager.net.transport import HttpTransport
-
-        return HttpTransport(self)
 
     def proxy_for(self, url: str) -> Proxy | None:
         """Return the proxy for a URL, or None for a direct connection."""

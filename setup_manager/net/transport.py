@@ -34,55 +34,8 @@ READ_SECONDS = 0.1
 """A read ends about this fast, so that progress shows and limits stay smooth."""
 
 
-class Stream(Protocol):
-    """An answer whose body is still to be read."""
-
-    status: int
-    headers: Mapping[str, str]
-
-    def read_into(self, view: memoryview) -> int:
-        """Read at most `len(view)` bytes; 0 at the end.
-
-        Raises:
-            RequestError: If the connection broke or fell silent.
-        """
-        ...
-
-    def close(self) -> None:
-        """Give the connection back if the body was read to its end, else close it."""
-        ...
-
-    def abort(self) -> None:
-        """Break the connection off; another thread's read returns at once."""
-        ...
-
-
-class Transport(Protocol):
-    """The port that everything reaches the network through; a context manager that closes it."""
-
-    def __enter__(self) -> Self:
-        """Return itself."""
-        ...
-
-    def __exit__(self, *_: object) -> None:
-        """Close all idle connections."""
-        ...
-
-    def request(self, method: str, url: str, headers: Mapping[str, str], /) -> Stream:
-        """Send one request and return its answer, whatever its status.
-
-        Raises:
-            RequestError: If there is no answer.
-        """
-        ...
-
-    def close(self) -> None:
-        """Close all idle connections."""
-        ...
-
-
-class HttpStream:
-    """An answer of requests, read without copies."""
+class Stream:
+    """An answer whose body is still to be read; read without copies."""
 
     def __init__(self, response: requests.Response) -> None:
         self.status = response.status_code
@@ -104,6 +57,9 @@ class HttpStream:
         """Fill `view` or read up to the end, or for `READ_SECONDS`; returns the bytes read.
 
         What came before a break is returned; the break is raised by the next call.
+
+        Raises:
+            RequestError: If the connection broke or fell silent.
         """
         if self._broken is not None:
             raise self._broken
@@ -185,7 +141,7 @@ class Upload(Protocol):
         ...
 
 
-class HttpTransport:
+class Transport:
     """Requests over kept connections, with the network options of one run."""
 
     def __init__(self, network: NetworkOptions) -> None:
@@ -207,7 +163,7 @@ class HttpTransport:
         *,
         body: bytes | Upload | None = None,
         stall_seconds: float | None = None,
-    ) -> HttpStream:
+    ) -> Stream:
         """Send one request and return its answer, whatever its status.
 
         Args:
@@ -247,7 +203,7 @@ class HttpTransport:
         if proxy is not None and response.status_code == 407:
             response.close()
             raise proxy.failed("wants a user and a password (407)")
-        return HttpStream(response)
+        return Stream(response)
 
     def close(self) -> None:
         """Close all idle connections."""

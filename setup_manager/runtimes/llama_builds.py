@@ -28,7 +28,7 @@ from setup_manager.download import (
 from setup_manager.errors import DownloadFailedError, RuntimeMissingError
 from setup_manager.fs import FileLock
 from setup_manager.machine import Machine
-from setup_manager.net import NetworkOptions, Origin, RequestError, Stream
+from setup_manager.net import NetworkOptions, Origin, RequestError, Stream, Transport
 from setup_manager.runtimes.releases import (
     PROGRAM,
     RELEASES_URL,
@@ -257,7 +257,7 @@ class LlamaBuilds:
 
 def _releases(network: NetworkOptions, url: str) -> tuple[Release, ...]:
     try:
-        with network.connect() as transport:
+        with Transport(network) as transport:
             stream = transport.request("GET", url, {"Accept": "application/vnd.github+json"})
             text = _text_of(stream)
     except RequestError as error:

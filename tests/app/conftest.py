@@ -13,6 +13,7 @@ from setup_manager.library import InstalledModel
 from setup_manager.rehearsal.loopback import LoopbackHub
 from setup_manager.rehearsal.model import FILE_NAME, REPOSITORY, VARIANT, model_path
 from setup_manager.session import Session, Subject
+from tests.app.bench import Bench, bench_at
 from tests.app.rehearsed import EMBEDDED, fetch, recorded_as, session_beside
 
 
@@ -24,6 +25,11 @@ def hub(start_hub: Callable[..., LoopbackHub]) -> LoopbackHub:
 @pytest.fixture
 def session(tmp_path: Path, hub: LoopbackHub) -> Session:
     return session_beside(hub, tmp_path / "home")
+
+
+@pytest.fixture
+def bench(home: Path, tmp_path: Path, start_hub: Callable[..., LoopbackHub]) -> Bench:
+    return bench_at(home, tmp_path, start_hub)
 
 
 @pytest.fixture

@@ -31,9 +31,9 @@ LAYERS: tuple[tuple[str, ...], ...] = (
 
 # Who alone may import a dependency; a path or a folder each.
 OWNERS = {
-    "requests": ("net/",),
-    "urllib3": ("net/",),
-    "huggingface_hub": ("net/",),
+    "requests": ("net/transport.py",),
+    "urllib3": ("net/transport.py",),
+    "huggingface_hub": ("net/hub.py",),
     "psutil": ("machine/",),
     "filelock": ("fs/lock.py",),
     "click": ("cli/",),
@@ -54,6 +54,8 @@ PURE_MODULES = (
     "machine/checks.py",
     "download/plan.py",
     "download/journal.py",
+    "net/faults.py",
+    "net/options.py",
     "net/protocol.py",
     "smoke/judge.py",
 )

@@ -284,7 +284,7 @@ def test_offsets_over_4_gib_are_right(tmp_path: Path) -> None:
     from setup_manager.download.transfer import Surroundings, Transfer
     from setup_manager.library.layout import HubCacheLayout
     from setup_manager.net.origin import Origin
-    from setup_manager.net.transport import HttpTransport
+    from setup_manager.net.transport import Transport
     from setup_manager.rehearsal.content import GeneratedContent
     from setup_manager.rehearsal.loopback import LoopbackHub
     from tests.download.rig import QUICK, QUICK_NETWORK
@@ -305,7 +305,7 @@ def test_offsets_over_4_gib_are_right(tmp_path: Path) -> None:
             if end <= wanted[0][0]:
                 coverage.add(Span(start, end, 0, "before"))
         around = Surroundings(QUICK, threading.Event(), RateLimit(None))
-        source = Source(Origin(hub.endpoint), artifact, HttpTransport(QUICK_NETWORK), QUICK)
+        source = Source(Origin(hub.endpoint), artifact, Transport(QUICK_NETWORK), QUICK)
         Transfer(Board(coverage, wanted, 2 * chunk), held, [source], around).run(lambda _: None)
         view = memoryview(bytearray(100_017))
         assert held.read(wanted[0][0], view) == 100_017
