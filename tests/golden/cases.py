@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 from tests.golden.hub_side import FILE_NAME, REPOSITORY, VARIANT, model_bytes
 from tests.golden.run import Place
@@ -246,6 +247,7 @@ OFFLINE_MODE = Scenario(
         step("download", "download e4b"),
         step("download-json", "download e4b --json"),
         step("list-installed", "list --installed"),
+        step("list-installed-json", "list --installed --json"),
         step("verify", "verify"),
         step("verify-json", "verify e4b --json"),
         step("register-json", "register e4b --runtime embedded --json"),
@@ -260,9 +262,19 @@ OFFLINE_MODE = Scenario(
 )
 
 
+def _installed(place: Place) -> Path:
+    (path,) = (found for found in place.home.rglob("*.gguf") if found.is_file())
+    return path
+
+
+def delete(place: Place) -> None:
+    """Delete the installed model behind the program's back."""
+    _installed(place).resolve().unlink()
+
+
 def damage(place: Place) -> None:
     """Change one byte of the installed model."""
-    (path,) = (found for found in place.home.rglob("*.gguf") if found.is_file())
+    path = _installed(place)
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     path.resolve().write_bytes(data)
@@ -314,6 +326,9 @@ DOWNLOAD = Scenario(
         step("verify-damaged-json", f"verify {VARIANT} --json"),
         step("repair", f"verify {VARIANT} --repair"),
         step("repair-json", f"verify {VARIANT} --repair --json", before=damage),
+        step("verify-deleted", "verify", before=delete),
+        step("list-deleted", "list --installed"),
+        step("repair-deleted", "verify --repair"),
         step("remove-json", f"remove {VARIANT} --yes --json"),
         live("download", f"download {VARIANT}"),
         live("plain-folder", f"download {VARIANT} --models-dir models"),
@@ -337,7 +352,7 @@ def failing(hub: str, *runs: Run) -> Scenario:
         or (
             live("download", f"download {VARIANT}"),
             live("download-json", f"download {VARIANT} --json"),
-            step("list-installed", "list --installed"),
+            live("list-installed", "list --installed"),
             live("clean", "clean --yes"),
         ),
         hub=hub,

@@ -23,6 +23,7 @@ _LIVE = (
     (r"(?m) \(\d+(\.\d+)? (s|min)\)$", ""),
     (r"(?m)^  http://127\.0\.0\.1:<PORT>: .*\n", ""),
     (r"(?m)^  <HUB>: .*\n(?=(.*\n)*error: )", ""),
+    (r"\d+ % here", "<PART> here"),
     (r"kept \d[\d.]* [kM]?B of", "kept <SIZE> of"),
     (r"(✓ check +).*", r"\1<SUMMARY>"),
     (r"\d[\d,.]* (ms|s|min)\b", "<DURATION>"),
