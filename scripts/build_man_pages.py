@@ -16,7 +16,7 @@ from pathlib import Path
 import click
 
 from setup_manager import __version__
-from setup_manager.cli.group import SUMMARIES, cli
+from setup_manager.cli import SUMMARIES, cli
 from setup_manager.errors import SetupError
 
 ROOT = Path(__file__).parents[1]

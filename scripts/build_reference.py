@@ -23,7 +23,7 @@ NOTICE = "<!-- Made by scripts/build_reference.py from the package; edit the pac
 
 def command_line() -> click.Group:
     """Give the command line; the only place that knows where it stands."""
-    from setup_manager.cli.group import cli
+    from setup_manager.cli import cli
 
     return cli
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from setup_manager.catalog.load import load_catalog
-from setup_manager.cli.group import SUMMARIES
+from setup_manager.cli import SUMMARIES
 from setup_manager.rehearsal.loopback import LoopbackHub
 from setup_manager.rehearsal.model import FILE_NAME, REPOSITORY, model_path
 from tests.cli.hub import catalog_file, environment_for

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from setup_manager.app.installed import find_installed
-from setup_manager.app.requests import Run
+from setup_manager.app.requests import Run, settings_for
 from setup_manager.app.verbs.runtime import ChosenRuntime, choose_runtime, find_runtimes
-from setup_manager.fit import Settings, fit_of
+from setup_manager.fit import Settings
 from setup_manager.library import InstalledModel
-from setup_manager.machine import Machine
 from setup_manager.runtimes import RuntimeStatus
 from setup_manager.session import Session, Subject
 
@@ -56,20 +55,3 @@ def plan_launch(
         return Launch(model, None, runtime, asked.settings(runtime.name))
     settings = settings_for(subject, asked, session.machine, runtime.name)
     return Launch(model, subject, runtime, settings)
-
-
-def settings_for(subject: Subject, asked: Run, machine: Machine, runtime: str) -> Settings:
-    """Choose the settings of one model: the context asked for, or the longest usual that fits.
-
-    Raises:
-        UsageError: If they are out of range for the variant, or the variant is unknown.
-    """
-    settings = asked.settings(runtime)
-    variant = subject.variant
-    if variant is None:
-        return settings
-    if asked.context is not None:
-        return subject.load(settings, machine).settings
-    shortest = min(settings.context, variant.architecture.context_length)
-    load = subject.load(replace(settings, context=shortest), machine)
-    return fit_of(load, context="usual").settings

@@ -107,10 +107,3 @@ def recorded(session: Session, model: str) -> Iterator[None]:
     finally:
         session.observer = shown
         recorder.save(session.history, model)
-
-
-def expected_rate(session: Session) -> float | None:
-    """Bytes per second to expect of the line: as last time, within the limit that is set."""
-    limit = session.downloading.rate_bytes_per_second
-    remembered = session.history.line_rate()
-    return min(remembered, limit) if remembered and limit else remembered or limit

@@ -8,15 +8,15 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, get_args
 
 from setup_manager.errors import UsageError
-from setup_manager.fit import Settings
+from setup_manager.fit import Settings, fit_of
 from setup_manager.machine import Machine, from_document
 from setup_manager.runtimes import REGISTRY
-from setup_manager.session import Companions, Session
+from setup_manager.session import Companions, Session, Subject
 
 KvTypeName = Literal["f16", "q8_0", "q4_0"]
 PreferenceName = Literal["speed", "quality", "balanced"]
@@ -131,6 +131,23 @@ class RankedRun(Run):
     def __post_init__(self) -> None:
         super().__post_init__()
         require("prefer", self.prefer, get_args(PreferenceName))
+
+
+def settings_for(subject: Subject, asked: Run, machine: Machine, runtime: str) -> Settings:
+    """Choose the settings of one model: the context asked for, or the longest usual that fits.
+
+    Raises:
+        UsageError: If they are out of range for the variant, or the variant is unknown.
+    """
+    settings = asked.settings(runtime)
+    variant = subject.variant
+    if variant is None:
+        return settings
+    if asked.context is not None:
+        return subject.load(settings, machine).settings
+    shortest = min(settings.context, variant.architecture.context_length)
+    load = subject.load(replace(settings, context=shortest), machine)
+    return fit_of(load, context="usual").settings
 
 
 def require(field: str, value: object, known: Iterable[object]) -> None:

@@ -18,6 +18,10 @@ from setup_manager.runtimes import REGISTRY
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
+    IntegerType = click.ParamType[int]
+else:
+    IntegerType = click.ParamType  # not generic before click 8.4
+
 KV_TYPES = ("f16", "q8_0", "q4_0")
 PREFERENCES = ("speed", "quality", "balanced")
 RUNTIMES = ("auto", *REGISTRY)
@@ -40,7 +44,7 @@ class Option(click.Option):
         self.section = section
 
 
-class SizeType(click.ParamType[int]):
+class SizeType(IntegerType):
     """A size: 500M, 1.5GiB."""
 
     name = "size"

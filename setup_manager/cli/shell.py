@@ -161,7 +161,7 @@ class Shell:
         elif folder := self.environment.get(variable):
             decided_by = variable
         else:
-            folder, decided_by = context.lookup_default(name), "configuration file"
+            folder, decided_by = (context.default_map or {}).get(name), "configuration file"
         return Place(self.host.resolver.expand(str(folder)), decided_by) if folder else None
 
     def display(self) -> Observer:

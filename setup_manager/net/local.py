@@ -10,11 +10,13 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, Self
+from typing import IO, TYPE_CHECKING, Any, Self
 
 from setup_manager.net.faults import BadAnswerError
 from setup_manager.net.options import NetworkOptions
-from setup_manager.net.transport import Stream, Transport, Upload
+
+if TYPE_CHECKING:
+    from setup_manager.net.transport import Stream, Upload
 
 Json = Any
 
@@ -35,6 +37,9 @@ class LocalClient:
         self.endpoint = endpoint.rstrip("/")
         self._timeout_seconds = timeout_seconds
         connect_seconds = min(timeout_seconds, 10.0)
+        # What only looks at runtimes' names need not pay for requests.
+        from setup_manager.net.transport import Transport
+
         self._transport = Transport(NetworkOptions(connect_seconds=connect_seconds))
 
     def __enter__(self) -> Self:

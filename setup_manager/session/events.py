@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from setup_manager.download import DownloadEvent
-from setup_manager.runtimes import RuntimeEvent
+if TYPE_CHECKING:
+    from setup_manager.download import DownloadEvent
+    from setup_manager.runtimes import RuntimeEvent
 
 
 class StageStatus(StrEnum):

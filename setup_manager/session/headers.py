@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from setup_manager.catalog import Artifact
-from setup_manager.download import RangeReader
 from setup_manager.errors import VerificationFailedError
 from setup_manager.gguf import GgufError, Header, NeedMoreBytes, read_header
 from setup_manager.session.session import Session
 from setup_manager.units import MIB
+
+if TYPE_CHECKING:
+    from setup_manager.download import RangeReader
 
 # The header of a real Gemma 4 is 15 to 20 MB long, nearly all of it vocabulary.
 _FIRST_BYTES = 1 * MIB

@@ -93,6 +93,13 @@ class Session:
         """What is remembered of earlier downloads and tests, for the report."""
         return History(self.paths.state.path / "history")
 
+    @property
+    def expected_rate(self) -> float | None:
+        """Bytes per second to expect: as in the last download, within the limit that is set."""
+        limit = self.downloading.rate_bytes_per_second
+        remembered = self.history.line_rate()
+        return min(remembered, limit) if remembered and limit else remembered or limit
+
     @cached_property
     def measurements(self) -> Measurements:
         """Speeds that were measured here before."""

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from scripts.build_man_pages import build_man_pages, escaped
-from setup_manager.cli.group import SUMMARIES
+from setup_manager.cli import SUMMARIES
 from setup_manager.errors import SetupError
 from tests.cli.runner import Program
 

@@ -7,9 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from setup_manager.app.planning import settings_for
 from setup_manager.app.reasons import shorter_context
-from setup_manager.app.requests import OnMachine, Run
+from setup_manager.app.requests import OnMachine, Run, settings_for
 from setup_manager.app.transfer import plan_transfer
 from setup_manager.app.verbs.runtime import (
     choose_runtime,

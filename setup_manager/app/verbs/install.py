@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from setup_manager.app.documents import plain
-from setup_manager.app.planning import Launch, settings_for
+from setup_manager.app.planning import Launch
 from setup_manager.app.reasons import shorter_context
-from setup_manager.app.record import expected_rate, recorded
-from setup_manager.app.requests import Files, RankedRun
+from setup_manager.app.record import recorded
+from setup_manager.app.requests import Files, RankedRun, settings_for
 from setup_manager.app.stages import StageResult, Stages, with_skipped
 from setup_manager.app.transfer import plan_transfer
 from setup_manager.app.verbs import check, download, recommend, register, runtime, smoke
@@ -290,10 +290,8 @@ def _make_plan(session: Session, request: Request, subject: Subject, chosen: Cho
         files = plan_transfer(
             session, model, copied_bytes=copies.peak_bytes, copied_to=copies.store
         )
-    line_rate = expected_rate(session)
-    made = Plan(
-        request, subject, chosen, settings, download.Plan(model, files), line_rate=line_rate
-    )
+    planned = download.Plan(model, files)
+    made = Plan(request, subject, chosen, settings, planned, line_rate=session.expected_rate)
     if subject.variant is None:
         return made
     load = subject.load(settings, machine)

@@ -11,10 +11,8 @@ from setup_manager.app.documents import (
     explanation_document,
     recommendation_document,
 )
-from setup_manager.app.planning import settings_for
 from setup_manager.app.reasons import choice_reasons, explanation_reasons, nothing_fits
-from setup_manager.app.record import expected_rate
-from setup_manager.app.requests import OnMachine, RankedRun, Run, TaskName, require
+from setup_manager.app.requests import OnMachine, RankedRun, Run, TaskName, require, settings_for
 from setup_manager.codec import to_plain
 from setup_manager.fit import Explanation, Recommendation
 from setup_manager.machine import Machine
@@ -102,7 +100,7 @@ def run(session: Session, request: Request) -> Result:
         prefer=request.prefer,
         task=request.task,
         headroom_bytes=request.headroom_bytes,
-        download_bytes_per_second=request.download_bytes_per_second or expected_rate(session),
+        download_bytes_per_second=request.download_bytes_per_second or session.expected_rate,
     )
     measurements = session.measurements.all()
     found = fit.rank(session.catalog, machine, criteria, measurements=measurements)
