@@ -164,12 +164,12 @@ def test_where_a_model_must_be_here_those_that_are_here_are_offered(
 def test_another_catalogue_is_completed_from(program: Program, tmp_path: Path) -> None:
     text = (Path(__file__).parents[2] / "setup_manager/catalog/catalog.json").read_text("utf-8")
     other = tmp_path / "other.json"
-    other.write_text(text.replace("UD-Q5_K_XL", "OTHER_5"), "utf-8")
+    other.write_text(text.replace("UD-Q5_K_XL", "IQ3_M"), "utf-8")
     for line, environment in (
-        (f"gemma-setup install --catalog {other} 12b:O", {}),
-        ("gemma-setup install 12b:O", {"GEMMA_SETUP_CATALOG": str(other)}),
+        (f"gemma-setup install --catalog {other} 12b:I", {}),
+        ("gemma-setup install 12b:I", {"GEMMA_SETUP_CATALOG": str(other)}),
     ):
-        assert list(candidates(program, line, **environment)) == ["12b:OTHER_5"]
+        assert list(candidates(program, line, **environment)) == ["12b:IQ3_M"]
 
 
 @pytest.mark.parametrize(
