@@ -394,7 +394,7 @@ class Transfer:
             if wrong is not None:
                 fault = Fault.PORTAL if wrong.is_page else Fault.CONTENT
                 raise RequestError(
-                    Verdict(Action.RESOLVE, f"other content came: {wrong.reason}", fault)
+                    Verdict(Action.RESOLVE, f"unexpected content: {wrong.reason}", fault)
                 )
 
     def _take_failure(self, source: Source, verdict: Verdict, failures: int) -> None:

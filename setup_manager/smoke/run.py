@@ -261,7 +261,7 @@ def _refuse_ended(guard: Guard) -> None:
     if guard.reason is not None:
         raise StoppedError(
             f"The model was ended before the machine suffered: {guard.reason}.",
-            hint="Take a smaller model or --context, or close other programs.",
+            hint="Use a smaller model or --context, or close other programs.",
         )
 
 

@@ -163,7 +163,7 @@ def test_program_that_holds_the_card_is_named() -> None:
     gpu = card(3 * GIB, users=(MemoryUser("ollama", 8 * GIB, 1),))
     found = checks(replace(GOOD, gpus=(gpu,)))["gpu-0"]
     assert found.status is Status.WARN
-    assert "held by ollama (8.0 GiB)" in found.detail
+    assert "used by ollama (8.0 GiB)" in found.detail
     assert found.hint == "end ollama to free its memory"
 
 
@@ -293,6 +293,6 @@ def test_surroundings_are_told() -> None:
 
 
 def test_probe_that_failed_is_a_warning_of_its_group() -> None:
-    finding = Finding("disks", FindingKind.BROKEN, "gave no answer in time")
+    finding = Finding("disks", FindingKind.BROKEN, "did not answer in time")
     found = checks(replace(GOOD, findings=(finding,)))["disks"]
     assert (found.status, found.group) == (Status.WARN, "machine")
