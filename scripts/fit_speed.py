@@ -81,7 +81,7 @@ class Row:
         """Family of GPUs or instruction set that it tells about."""
         if self.machine.gpus:
             return gpu_family(self.machine.gpus[0])
-        return cpu_family(self.machine.cpu, self.machine.arch)
+        return cpu_family(self.machine)
 
     def predict(self, model: SpeedModel) -> float:
         """Give the central prediction."""

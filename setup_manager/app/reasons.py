@@ -33,7 +33,7 @@ def _missing(choice: Choice) -> Iterator[str]:
     if remedy.settings is not None:
         yield f"fits with {_changed(choice.settings, remedy.settings)}"
     if remedy.close:
-        names = [f"{user.name} ({format_memory(user.resident_bytes)})" for user in remedy.close]
+        names = [f"{name} ({format_memory(held)})" for name, held in remedy.close.items()]
         yield f"fits after closing {' and '.join(names)}"
     if remedy.settings is None and not remedy.close:
         yield f"would fit with {format_memory(choice.shortfall_bytes)} more memory"

@@ -68,7 +68,7 @@ def _growth_bytes(architecture: Architecture, settings: Settings) -> int:
 
 def _on_cpu(load: Load) -> Memory:
     architecture, weights, settings = load.architecture, load.weights, load.settings
-    copies = rearranged_bytes(weights, load.machine.cpu)
+    copies = rearranged_bytes(weights, load.machine.cpu.features)
     return _memory(
         load,
         weights=weights.file_bytes + copies,

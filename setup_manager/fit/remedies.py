@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from setup_manager.fit.headroom import hold
 from setup_manager.fit.load import Load
 from setup_manager.fit.results import Fit
 from setup_manager.fit.settings import Settings
-from setup_manager.machine import MemoryUser
+from setup_manager.machine import Machine
 
 _SHORTEST_CONTEXT = 2048
 
@@ -20,12 +20,12 @@ class Remedy:
 
     Attributes:
         settings: The nearest settings with which it runs, None if there are none.
-        close: The fewest of the biggest programs that hold what is missing; empty if all of them
-            together do not.
+        close: The fewest of the biggest programs that hold what is missing, and how many bytes each
+            holds; empty if all of them together do not.
     """
 
     settings: Settings | None
-    close: tuple[MemoryUser, ...]
+    close: Mapping[str, int]
 
 
 def remedy_of(load: Load, fit: Fit, headroom_bytes: int) -> Remedy:
@@ -36,7 +36,7 @@ def remedy_of(load: Load, fit: Fit, headroom_bytes: int) -> Remedy:
         for settings in _smaller(fit.settings)
         if hold(start.started(settings), headroom_bytes).verdict != "no"
     )
-    close = _programs_to_close(load.machine.memory.users, fit.shortfall_bytes)
+    close = _programs_to_close(load.machine, fit.shortfall_bytes)
     return Remedy(next(smaller, None), close)
 
 
@@ -55,10 +55,10 @@ def _smaller(settings: Settings) -> Iterator[Settings]:
         yield replace(settings, projector=False)
 
 
-def _programs_to_close(users: Sequence[MemoryUser], shortfall: int) -> tuple[MemoryUser, ...]:
-    held = 0
-    for count, user in enumerate(users[:3], 1):
-        held += user.resident_bytes
-        if held >= shortfall:
-            return tuple(users[:count])
-    return ()
+def _programs_to_close(machine: Machine, shortfall: int) -> dict[str, int]:
+    close: dict[str, int] = {}
+    for user in machine.memory.users[:3]:
+        close[user.name] = user.resident_bytes
+        if sum(close.values()) >= shortfall:
+            return close
+    return {}

@@ -25,7 +25,7 @@ from setup_manager.fit.results import Limit, Speed
 from setup_manager.fit.settings import Settings
 from setup_manager.fit.speed_constants import FITTED, UNKNOWN_CARD_BANDWIDTH, SpeedModel
 from setup_manager.fit.weights import read_bytes_per_token, read_elements_per_token
-from setup_manager.machine import Basis, Gpu, Machine, Power, Processor, Vendor
+from setup_manager.machine import Basis, Gpu, Machine, Vendor
 
 # Depth that a speed holds for when none is given: a conversation that has begun.
 USUAL_DEPTH = 2048
@@ -113,7 +113,7 @@ def speed_of(
         A central value and a range, with what binds and where the figure comes from.
     """
     terms = _terms(load, model, USUAL_DEPTH if depth is None else depth)
-    best, likely, worst = _slowdowns(load.machine.power)
+    best, likely, worst = _slowdowns(load.machine)
     full = 1 / terms.total
     predicted = Speed(
         tokens_per_second=full / likely,
@@ -189,14 +189,14 @@ class _Token:
     def _add_cpu(self, terms: _Terms, part: float, layers: range) -> None:
         machine = self.load.machine
         cpu, main = machine.cpu, machine.memory_bandwidth_bytes_per_second
-        rates = self.model.cpu[cpu_family(cpu, machine.arch)]
+        rates = self.model.cpu[cpu_family(machine)]
         read = self._read_bytes(part)
         elements = part * read_elements_per_token(self.load.architecture)
         efficiency = self.model.cpu_efficiency
         efficiency *= self.model.numa_efficiency if cpu.numa_nodes > 1 else 1.0
         reading = read / (efficiency * main.value)
         rate = rates.products_per_second * self.model.weights_per_product
-        multiplying = elements / (compute_cores(cpu) * rate)
+        multiplying = elements / (compute_cores(machine) * rate)
         best = read / main.value
         if multiplying > reading:
             terms.add("arithmetic", multiplying)
@@ -213,11 +213,12 @@ class _Token:
         terms.spread = max(terms.spread, rates.spread * guessed)
 
 
-def compute_cores(cpu: Processor) -> float:
+def compute_cores(machine: Machine) -> float:
     """Give the cores that multiply: one thread a core, and only what this process may use.
 
     On hybrid CPUs llama.cpp computes on the big cores alone (common.cpp, ``cpu_get_num_math``).
     """
+    cpu = machine.cpu
     return max(0.25, min(cpu.usable_cores, float(cpu.performance_cores or cpu.physical_cores)))
 
 
@@ -251,9 +252,9 @@ def _gpu_bandwidth(gpu: Gpu, machine: Machine) -> tuple[float, Basis]:
     return UNKNOWN_CARD_BANDWIDTH, Basis.GUESS
 
 
-def cpu_family(cpu: Processor, arch: str) -> str:
+def cpu_family(machine: Machine) -> str:
     """Name the instruction set whose constants a CPU goes by."""
-    features = cpu.features
+    features, arch = machine.cpu.features, machine.arch
     if features & {"avx512f", "avx512"}:
         return "avx512-vnni" if "avx512_vnni" in features else "avx512"
     if "avx2" in features:
@@ -265,11 +266,12 @@ def cpu_family(cpu: Processor, arch: str) -> str:
     return "other"
 
 
-def _slowdowns(power: Power) -> tuple[float, float, float]:
+def _slowdowns(machine: Machine) -> tuple[float, float, float]:
     """How many times slower a machine is at best, likely, at worst.
 
     Published comparisons of laptops: 1.4 to 3.8 times slower on battery or in a saving mode.
     """
+    power = machine.power
     if any(word in power.mode.lower() for word in ("save", "saving", "low")):
         return (1.4, math.sqrt(1.4 * 3.8), 3.8)
     if power.on_battery:

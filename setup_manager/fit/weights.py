@@ -10,7 +10,6 @@ from setup_manager.catalog import Architecture, Catalog, CatalogFile, Role
 from setup_manager.fit.quantization import recipe_of, typed_tensors
 from setup_manager.fit.tensors import TensorKind, owns_cache, tensor_shapes
 from setup_manager.gguf import Header, Kernels, Tensor, tensor_type
-from setup_manager.machine import Processor
 
 # Tokenizer and tensor list of the published files: 12B Q6_K, Q8_0 and BF16 are 15.9 to 16.1 MB
 # longer than their tensors.
@@ -241,9 +240,8 @@ def _scaled_blocks(
     ]
 
 
-def kernels_of(cpu: Processor) -> Kernels | None:
-    """Tell for which kernels llama.cpp rearranges weights on this CPU; None for none."""
-    features = cpu.features
+def kernels_of(features: frozenset[str]) -> Kernels | None:
+    """Tell for which kernels llama.cpp rearranges weights on a CPU; None for none."""
     if features & {"dotprod", "asimddp", "sdot", "matmul_int8", "i8mm"}:
         return "neon"
     if features & {"avx512f", "avx512"}:
@@ -251,12 +249,12 @@ def kernels_of(cpu: Processor) -> Kernels | None:
     return "avx2" if "avx2" in features else None
 
 
-def rearranged_bytes(weights: Weights, cpu: Processor) -> int:
+def rearranged_bytes(weights: Weights, features: frozenset[str]) -> int:
     """Give the bytes of the rearranged copies when all layers run on the CPU.
 
     The output matrix is a second use of the token embedding and gets a copy of its own.
     """
-    kernels = kernels_of(cpu)
+    kernels = kernels_of(features)
     output = (weights.token_embedding_type, weights.token_embedding_bytes)
     return sum(
         size for name, size in (*weights.matrix_types, output) if _is_rearranged(name, kernels)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from setup_manager._doors import lazy
 
 if TYPE_CHECKING:
-    from setup_manager.fs.atomic import explain_unwritable, read_json, write_atomically, write_json
+    from setup_manager.fs.atomic import explain_unwritable, write_atomically, write_json
     from setup_manager.fs.disk import Disk, OsDisk, lower_priority
     from setup_manager.fs.lock import FileLock, LockedError
     from setup_manager.fs.names import wrong_path
@@ -21,7 +21,6 @@ __all__ = [
     "OsDisk",
     "explain_unwritable",
     "lower_priority",
-    "read_json",
     "write_atomically",
     "write_json",
     "wrong_path",
@@ -30,7 +29,7 @@ __all__ = [
 if not TYPE_CHECKING:
     __getattr__ = lazy(
         __name__,
-        atomic="explain_unwritable read_json write_atomically write_json",
+        atomic="explain_unwritable write_atomically write_json",
         disk="Disk OsDisk lower_priority",
         lock="FileLock LockedError",
         names="wrong_path",

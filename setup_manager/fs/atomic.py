@@ -9,7 +9,6 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from setup_manager.errors import InsufficientDiskError, SetupError
 
@@ -69,11 +68,3 @@ def write_json(path: Path, document: object) -> None:
         SetupError: If the folder cannot be written.
     """
     write_atomically(path, json.dumps(document, indent=1, ensure_ascii=False) + "\n")
-
-
-def read_json(path: Path) -> Any | None:
-    """Read a JSON file of ours; a file that is missing, torn or foreign counts as not there."""
-    try:
-        return json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return None

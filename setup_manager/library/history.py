@@ -6,14 +6,14 @@ One small file a model.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
-from setup_manager.fs import read_json, write_json
+from msgspec import Meta
 
-_SCHEMA = 1
+from setup_manager.library.records import read_record, write_record
+
 MOST_RUNS = 12
 _TELLING_SECONDS = 3.0  # what is shorter says more of the hub's answering than of the line
 
@@ -70,7 +70,7 @@ class DownloadRun:
     seconds: float
     total_bytes: int
     finished: bool
-    samples: tuple[DownloadSample, ...]
+    samples: Annotated[tuple[DownloadSample, ...], Meta(min_length=1)]
     incidents: tuple[Incident, ...] = ()
     further_incidents: int = 0
 
@@ -123,7 +123,7 @@ class SmokeRun:
     """
 
     started_at: str
-    samples: tuple[MachineSample, ...]
+    samples: Annotated[tuple[MachineSample, ...], Meta(min_length=1)]
     marks: tuple[SmokeMark, ...] = ()
 
 
@@ -134,10 +134,12 @@ class ModelHistory:
     Attributes:
         downloads: The runs that brought it, the oldest first.
         smoke: Its last smoke test.
+        model: Canonical MODEL argument.
     """
 
     downloads: tuple[DownloadRun, ...] = ()
     smoke: SmokeRun | None = None
+    model: str = ""
 
 
 class History:
@@ -186,8 +188,7 @@ class History:
         self._path(model).unlink(missing_ok=True)
 
     def _save(self, model: str, history: ModelHistory) -> None:
-        document = {"schema": _SCHEMA, "model": model, **asdict(history)}
-        write_json(self._path(model), document)
+        write_record(self._path(model), replace(history, model=model))
 
     def _path(self, model: str) -> Path:
         return self._folder / f"{hashlib.sha256(model.encode()).hexdigest()[:24]}.json"
@@ -195,44 +196,5 @@ class History:
 
 def _read(path: Path, model: str | None = None) -> ModelHistory:
     """Read a file; None as the model for whichever it is about."""
-    document = read_json(path)
-    try:
-        if document is None or document["schema"] != _SCHEMA:
-            return ModelHistory()
-        if model is not None and document["model"] != model:
-            return ModelHistory()
-        return _history(document)
-    except (KeyError, TypeError, ValueError, AttributeError):
-        return ModelHistory()
-
-
-def _history(document: Mapping[str, Any]) -> ModelHistory:
-    smoke = document["smoke"]
-    return ModelHistory(
-        downloads=tuple(_download(run) for run in document["downloads"]),
-        smoke=_smoke(smoke) if smoke is not None else None,
-    )
-
-
-def _download(run: Mapping[str, Any]) -> DownloadRun:
-    if not run["samples"]:
-        raise ValueError("a run without samples")
-    return DownloadRun(
-        started_at=str(run["started_at"]),
-        seconds=float(run["seconds"]),
-        total_bytes=int(run["total_bytes"]),
-        finished=bool(run["finished"]),
-        samples=tuple(DownloadSample(**sample) for sample in run["samples"]),
-        incidents=tuple(Incident(**incident) for incident in run["incidents"]),
-        further_incidents=int(run["further_incidents"]),
-    )
-
-
-def _smoke(run: Mapping[str, Any]) -> SmokeRun:
-    if not run["samples"]:
-        raise ValueError("a test without samples")
-    return SmokeRun(
-        started_at=str(run["started_at"]),
-        samples=tuple(MachineSample(**sample) for sample in run["samples"]),
-        marks=tuple(SmokeMark(**mark) for mark in run["marks"]),
-    )
+    record = read_record(path, ModelHistory)
+    return record if record and model in {None, record.model} else ModelHistory()

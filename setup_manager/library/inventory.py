@@ -11,17 +11,16 @@ import hashlib
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from setup_manager.catalog import Artifact, Model, Role
 from setup_manager.download import VerifiedFile
 from setup_manager.errors import SetupError
-from setup_manager.fs import explain_unwritable, read_json, write_json
+from setup_manager.fs import explain_unwritable
 from setup_manager.library.layout import ModelFolder, folder_holding
-
-_SCHEMA = 1
+from setup_manager.library.records import read_record, write_record
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,12 +162,14 @@ class Inventory:
         """Read every record that can be read, by name."""
         if not self._folder.is_dir():
             return ()
-        records = (_model(read_json(path)) for path in sorted(self._folder.glob("*.json")))
+        records = (
+            read_record(path, InstalledModel) for path in sorted(self._folder.glob("*.json"))
+        )
         return tuple(sorted((r for r in records if r is not None), key=lambda r: r.name))
 
     def find(self, name: str) -> InstalledModel | None:
         """Read the record of a model."""
-        return _model(read_json(self._path(name)))
+        return read_record(self._path(name), InstalledModel)
 
     def record_start(self, model: Model, paths: Mapping[Artifact, Path]) -> InstalledModel:
         """Record what a download is about to bring, and which files are there already.
@@ -233,7 +234,7 @@ class Inventory:
             yield
 
     def _save(self, model: InstalledModel) -> None:
-        write_json(self._path(model.name), {"schema": _SCHEMA, **_document(model)})
+        write_record(self._path(model.name), model)
 
     def forget(self, name: str) -> None:
         """Drop a record; nothing happens where there is none."""
@@ -290,36 +291,3 @@ def _with_companions(
     roles = {file.artifact.role for file in files}
     kept = [f for f in before.files if f.artifact.role not in roles] if before else []
     return tuple(sorted((*files, *kept), key=lambda file: file.artifact.role is not Role.WEIGHTS))
-
-
-def _document(model: InstalledModel) -> dict[str, Any]:
-    document = asdict(model)
-    for file in document["files"]:
-        file["path"] = str(file["path"])
-    return document
-
-
-def _model(document: Any) -> InstalledModel | None:
-    """Read a record; one that was torn, edited badly or is from a newer version is no record."""
-    try:
-        if document["schema"] != _SCHEMA:
-            return None
-        return InstalledModel(
-            name=document["name"],
-            variant=document["variant"],
-            quantization=document["quantization"],
-            qat=document["qat"],
-            repository=document["repository"],
-            files=tuple(_file(file) for file in document["files"]),
-            registrations=tuple(Registration(**entry) for entry in document["registrations"]),
-            last_smoke=document["last_smoke"],
-            installed_at=document["installed_at"],
-        )
-    except (KeyError, TypeError, ValueError, AttributeError):
-        return None
-
-
-def _file(document: Mapping[str, Any]) -> InstalledFile:
-    identity = document["artifact"]
-    artifact = Artifact(**{**identity, "role": Role(identity["role"])})
-    return InstalledFile(artifact, Path(document["path"]), bool(document["ours"]))

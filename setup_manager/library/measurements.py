@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from setup_manager.codec import CodecError, from_plain, to_plain
+from setup_manager.codec import CodecError, from_plain
 from setup_manager.errors import UsageError
 from setup_manager.fit import Measurement
-from setup_manager.fs import read_json, write_json
+from setup_manager.library.records import read_record, write_record
 
-_SCHEMA = 1
 _MOST_KEPT = 50
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    measurements: tuple[Any, ...] = ()
 
 
 class Measurements:
@@ -25,11 +31,8 @@ class Measurements:
 
     def all(self) -> tuple[Measurement, ...]:
         """Read them, the oldest first; a torn or foreign file counts as empty."""
-        document = read_json(self._path)
-        if not isinstance(document, dict) or document.get("schema") != _SCHEMA:
-            return ()
-        entries = document.get("measurements")
-        parsed = [_measurement(entry) for entry in entries] if isinstance(entries, list) else []
+        kept = read_record(self._path, _Kept) or _Kept()
+        parsed = (_measurement(entry) for entry in kept.measurements)
         return tuple(measurement for measurement in parsed if measurement is not None)
 
     def add(self, measurement: Measurement) -> None:
@@ -39,7 +42,7 @@ class Measurements:
             SetupError: If the state folder cannot be written.
         """
         kept = (*self.all(), measurement)[-_MOST_KEPT:]
-        write_json(self._path, {"schema": _SCHEMA, "measurements": to_plain(kept)})
+        write_record(self._path, _Kept(kept))
 
 
 def _measurement(entry: object) -> Measurement | None:

@@ -11,15 +11,7 @@ from setup_manager._doors import lazy
 if TYPE_CHECKING:
     from setup_manager.machine.checks import Check, Status, machine_checks
     from setup_manager.machine.document import from_document
-    from setup_manager.machine.facts import (
-        Basis,
-        Gpu,
-        Machine,
-        MemoryUser,
-        Power,
-        Processor,
-        Vendor,
-    )
+    from setup_manager.machine.facts import Basis, Gpu, Machine, Vendor
     from setup_manager.machine.live import Live, ProcessMemory, Reading
     from setup_manager.machine.probe import read_machine
 
@@ -29,10 +21,7 @@ __all__ = [
     "Gpu",
     "Live",
     "Machine",
-    "MemoryUser",
-    "Power",
     "ProcessMemory",
-    "Processor",
     "Reading",
     "Status",
     "Vendor",
@@ -46,7 +35,7 @@ if not TYPE_CHECKING:
         __name__,
         checks="Check Status machine_checks",
         document="from_document",
-        facts="Basis Gpu Machine MemoryUser Power Processor Vendor",
+        facts="Basis Gpu Machine Vendor",
         live="Live ProcessMemory Reading",
         probe="read_machine",
     )

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from setup_manager.recover.busy import find_busy
     from setup_manager.recover.find import find_leftovers
     from setup_manager.recover.offer import Offer, offers_for
-    from setup_manager.recover.places import usual_folders
     from setup_manager.recover.survey import Finding, by_artifact, survey_leftovers
+    from setup_manager.recover.tools import usual_folders
 
 __all__ = [
     "Finding",
@@ -36,6 +36,6 @@ if not TYPE_CHECKING:
         busy="find_busy",
         find="find_leftovers",
         offer="Offer offers_for",
-        places="usual_folders",
         survey="Finding by_artifact survey_leftovers",
+        tools="usual_folders",
     )

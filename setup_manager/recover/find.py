@@ -8,18 +8,9 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from setup_manager.recover import (
-    aria2,
-    browser,
-    hugging_face,
-    llama_cpp,
-    model_folders,
-    ollama,
-    plain,
-)
 from setup_manager.recover.leftover import Claims, Leftover, Stamp, Trace, shown
+from setup_manager.recover.tools import recognise
 
-_OWN_MARK = ".gemma-setup."
 _MAX_RECORD_BYTES = 4 << 20
 
 
@@ -71,27 +62,6 @@ def find_leftovers(paths: Iterable[Path], limits: WalkLimits | None = None) -> F
             by_file.setdefault((leftover.stamp.device, leftover.stamp.inode), leftover)
     found = sorted(by_file.values(), key=lambda item: (-item.size_bytes, str(item.path)))
     return Findings(tuple(found), tuple(walk.problems))
-
-
-def recognise(folder: Path, name: str, siblings: Collection[str]) -> Trace | None:
-    """Ask each tool's module in turn whether a file is its own.
-
-    Args:
-        folder: Where the file lies.
-        name: Of the file.
-        siblings: Names of all files in the folder.
-    """
-    if _OWN_MARK in name:
-        return None
-    return (
-        hugging_face.recognise(folder.name, name)
-        or llama_cpp.recognise(folder.name, name)
-        or ollama.recognise(name, siblings)
-        or aria2.recognise(name, siblings)
-        or model_folders.recognise(folder, name)
-        or browser.recognise(folder.name, name)
-        or plain.recognise(name)
-    )
 
 
 def stamp_of(status: os.stat_result) -> Stamp:

@@ -128,7 +128,7 @@ def found_for(
 
     Args:
         artifact: What is wanted.
-        folders: Where to look, as `places.usual_folders` lists them.
+        folders: Where to look, as `tools.usual_folders` lists them.
         limits: How far to search.
         settle_seconds: See `find_busy`.
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.support import launcher
+from tests.support.launcher import launcher_here
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,7 @@ class Program:
     def __call__(self, *arguments: str, timeout: float = 120, **environment: str) -> Finished:
         """Run it to its end; there is no terminal."""
         env = {**self.environment, **environment}
+        launcher = launcher_here()
         if launcher.can_fork(env):
             process = launcher.run(
                 "setup_manager", arguments, env=env, cwd=self.home, timeout=timeout

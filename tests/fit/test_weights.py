@@ -82,9 +82,9 @@ def test_what_a_cpu_rearranges_depends_on_its_instructions() -> None:
     x86 = Processor("", 4, 4, 4.0, frozenset({"avx2"}))
     arm = Processor("", 4, 4, 4.0, frozenset({"neon", "dotprod"}))
     old = Processor("", 4, 4, 4.0, frozenset({"sse3"}))
-    assert rearranged_bytes(weights, x86) == 0
-    assert rearranged_bytes(weights, arm) > 0.9 * weights.block_bytes
-    assert rearranged_bytes(weights, old) == 0
+    assert rearranged_bytes(weights, x86.features) == 0
+    assert rearranged_bytes(weights, arm.features) > 0.9 * weights.block_bytes
+    assert rearranged_bytes(weights, old.features) == 0
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_what_is_not_rearranged_agrees_with_the_oracle(
     weights = estimated_weights(CATALOG.variants[variant].architecture, quantization)
     cpu = Processor("", 2, 2, 2.0, frozenset({"avx2", "avx512f"}))
     kept = weights.file_bytes - METADATA_BYTES + weights.token_embedding_bytes
-    kept -= rearranged_bytes(weights, cpu)
+    kept -= rearranged_bytes(weights, cpu.features)
     assert kept / MIB == pytest.approx(mib, rel=0.01)
 
 

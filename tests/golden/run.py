@@ -16,12 +16,20 @@ from pathlib import Path
 
 from tests.golden.hub_side import serving
 from tests.golden.masks import Masks
+from tests.support.launcher import Launcher
 from tests.support.waiting import let_pass
 
 ROOT = Path(__file__).parents[2]
 MACHINES = Path(__file__).parent / "machines"
 # What this environment needs to find its own libraries; nothing else comes in.
 _INHERITED = ("LD_LIBRARY_PATH", "SYSTEMROOT")
+# What an interpreter reads at its start, the same for all runs.
+_START = {
+    **{name: os.environ[name] for name in _INHERITED if name in os.environ},
+    "PYTHONPATH": str(ROOT),
+    "LANG": "C.UTF-8",
+}
+_LAUNCHER = Launcher(_START)
 _CLOSED = "http://127.0.0.1:9"
 
 
@@ -55,15 +63,25 @@ class Place:
 
     def run(self, argv: tuple[str, ...], environment: Mapping[str, str], width: int) -> Finished:
         """Run the program to its end."""
-        process = subprocess.run(
-            self._argv(argv),
-            env={**self._environment(environment), "COLUMNS": str(width)},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            encoding="utf-8",
-            timeout=120,
-            cwd=self.home,
-        )
+        env = {**self._environment(environment), "COLUMNS": str(width)}
+        if _LAUNCHER.can_fork(env):
+            process = _LAUNCHER.run(
+                "setup_manager",
+                [self.filled(argument) for argument in argv],
+                env=env,
+                cwd=self.home,
+                timeout=120,
+            )
+        else:
+            process = subprocess.run(
+                self._argv(argv),
+                env=env,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                encoding="utf-8",
+                timeout=120,
+                cwd=self.home,
+            )
         return Finished(process.returncode, process.stdout, process.stderr)
 
     def start(self, *argv: str) -> None:
@@ -153,17 +171,14 @@ def place(hub: str | None) -> Iterator[Place]:
 
 
 def _surroundings(base: Path) -> dict[str, str]:
-    kept = {name: os.environ[name] for name in _INHERITED if name in os.environ}
     return {
-        **kept,
+        **_START,
         "HOME": str(base / "home"),
         "TMPDIR": str(base / "tmp"),
         # No runtime and no tool of the developer's is found, only the engine in this environment.
         "PATH": str(base / "bin"),
-        "PYTHONPATH": str(ROOT),
         "TERM": "dumb",
         "NO_COLOR": "1",
-        "LANG": "C.UTF-8",
         "TZ": "UTC",
         "HF_ENDPOINT": _CLOSED,
         "OLLAMA_HOST": "127.0.0.1:9",

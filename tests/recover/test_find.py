@@ -13,7 +13,7 @@ import pytest
 
 from setup_manager.recover.busy import find_busy
 from setup_manager.recover.find import WalkLimits, find_leftovers
-from setup_manager.recover.places import usual_folders
+from setup_manager.recover.tools import usual_folders
 from tests.recover.conftest import LIMITS
 
 
@@ -222,12 +222,7 @@ def test_a_file_that_is_gone_is_busy(tmp_path: Path) -> None:
 
 
 def test_the_usual_folders_are_named_once_each(tmp_path: Path) -> None:
-    folders = usual_folders(
-        tmp_path,
-        tmp_path / "hub",
-        tmp_path / ".ollama" / "models",
-        downloads=tmp_path / "Downloads",
-    )
+    folders = usual_folders(tmp_path, tmp_path / "hub", tmp_path / ".ollama" / "models")
     assert len(folders) == len(set(folders))
     assert {tmp_path / "hub", tmp_path / "Downloads", tmp_path / ".ollama/models/blobs"} <= set(
         folders

@@ -10,25 +10,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from setup_manager.recover import (
-    aria2,
-    browser,
-    hugging_face,
-    llama_cpp,
-    model_folders,
-    ollama,
-    plain,
-)
-from setup_manager.recover.find import recognise
 from setup_manager.recover.leftover import Trace
+from setup_manager.recover.records import read_control, read_parts
 from setup_manager.recover.spans import Span
+from setup_manager.recover.tools import TOOLS, recognise
 
 HEX = "0123456789abcdef" * 4
 FOLDER = PurePath("/home/someone/Downloads")
 
 
 def trace_of(name: str, folder: PurePath = FOLDER, siblings: tuple[str, ...] = ()) -> Trace | None:
-    return recognise(folder, name, frozenset(siblings))  # type: ignore[arg-type]
+    return recognise(folder, name, frozenset(siblings))
 
 
 @pytest.mark.parametrize(
@@ -123,10 +115,10 @@ def part(number: int, offset: int, size: int, completed: int) -> bytes:
 
 def test_ollamas_part_records_are_read() -> None:
     name = f"sha256-{HEX}-partial"
-    trace = ollama.recognise(name, {name, f"{name}-0", f"{name}-1", f"{name}-10"})
+    trace = trace_of(name, siblings=(name, f"{name}-0", f"{name}-1", f"{name}-10"))
     assert trace is not None
     assert trace.records == (f"{name}-0", f"{name}-1", f"{name}-10")
-    claims = ollama.read_parts([part(0, 0, 100, 100), part(1, 100, 100, 7), part(2, 200, 50, 0)])
+    claims = read_parts([part(0, 0, 100, 100), part(1, 100, 100, 7), part(2, 200, 50, 0)])
     assert claims.spans == (Span(0, 107),)
     assert claims.size_bytes == 250
 
@@ -148,13 +140,13 @@ def test_ollamas_part_records_are_read() -> None:
     ],
 )
 def test_a_torn_part_record_claims_nothing_and_leaves_the_length_open(record: bytes) -> None:
-    claims = ollama.read_parts([part(0, 0, 100, 50), record])
+    claims = read_parts([part(0, 0, 100, 50), record])
     assert claims.spans == (Span(0, 50),)
     assert claims.size_bytes is None
 
 
 def test_a_part_never_counts_more_than_its_size() -> None:
-    assert ollama.read_parts([part(0, 0, 100, 5000)]).spans == (Span(0, 100),)
+    assert read_parts([part(0, 0, 100, 5000)]).spans == (Span(0, 100),)
 
 
 def control(
@@ -179,7 +171,7 @@ def control(
 @pytest.mark.parametrize("version", [0, 1])
 def test_aria2s_bits_mean_pieces_and_blocks(version: int) -> None:
     mib = 1 << 20
-    claims = aria2.read_control(
+    claims = read_control(
         control(
             b"\xa0\x40",
             10 * mib - 5,
@@ -212,7 +204,7 @@ def test_aria2s_bits_mean_pieces_and_blocks(version: int) -> None:
 )
 def test_a_damaged_control_file_is_an_error(content: bytes) -> None:
     with pytest.raises(ValueError, match="aria2 control file"):
-        aria2.read_control(content)
+        read_control(content)
 
 
 @settings(deadline=None, max_examples=200)
@@ -220,7 +212,7 @@ def test_a_damaged_control_file_is_an_error(content: bytes) -> None:
 def test_any_control_file_gives_spans_within_the_file_or_an_error(content: bytes) -> None:
     for start in (b"", b"\0\1", control(b"\xff", 8 << 20)[:30]):
         try:
-            claims = aria2.read_control(start + content)
+            claims = read_control(start + content)
         except ValueError:
             continue
         assert claims.size_bytes is not None
@@ -230,13 +222,7 @@ def test_any_control_file_gives_spans_within_the_file_or_an_error(content: bytes
 @settings(deadline=None, max_examples=200)
 @given(st.text(max_size=120))
 def test_any_name_gives_nothing_or_a_trace_with_a_part_of_it(name: str) -> None:
-    traces = (
-        trace_of(name),
-        hugging_face.recognise(name, name),
-        llama_cpp.recognise("llama.cpp", name),
-        browser.recognise(name, name),
-        model_folders.recognise(PurePath("Jan") / "x", name),
-        plain.recognise(name),
-    )
+    folders = (FOLDER, PurePath("/h/llama.cpp"), PurePath("/Jan/x"), PurePath(f"/{name}"))
+    traces = [tool.recognise(folder, name, frozenset()) for tool in TOOLS for folder in folders]
     for trace in traces:
         assert trace is None or (trace.left_by and len(trace.file_name) <= len(name))

@@ -41,7 +41,9 @@ def test_what_was_remembered_comes_back_whole(tmp_path: Path) -> None:
     history = History(tmp_path / "history")
     history.add_download("e4b:Q4_K_M", RUN)
     history.add_smoke("e4b:Q4_K_M", SMOKE)
-    assert History(tmp_path / "history").find("e4b:Q4_K_M") == ModelHistory((RUN,), SMOKE)
+    assert History(tmp_path / "history").find("e4b:Q4_K_M") == ModelHistory(
+        (RUN,), SMOKE, "e4b:Q4_K_M"
+    )
     assert history.find("e2b:Q4_K_M") == ModelHistory()
 
 

@@ -3,7 +3,8 @@
 A command line of gemma-setup spends most of a short run on imports, and the tests start it some
 hundred times. The forked program is a process of its own all the same: its own environment,
 working folder, streams, signals and exit code. What the interpreter reads at its start (PYTHON*,
-the locale) cannot be changed for a fork, so that such a run has to be started anew.
+the locale) cannot be changed for a fork: a launcher serves the runs that agree with it on these,
+and others have to be started anew.
 """
 
 from __future__ import annotations
@@ -23,86 +24,104 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, TextIO
 
+SOURCES = Path(__file__).parents[2]
 _OUTSIDE = ("requests", "psutil", "tqdm", "httpx2", "httpx", "yaml", "fsspec", "jinja2")
 _READ_AT_START = ("PYTHON", "LC_", "LANG")
 
 
-def can_fork(environment: Mapping[str, str]) -> bool:
-    """Whether a run with this environment may be a fork of the launcher."""
-    return hasattr(os, "fork") and _start_settings(environment) == _start_settings(_own())
+class Launcher:
+    """Starts runs that agree on what is read at the start of an interpreter.
 
-
-def run(
-    module: str, arguments: Sequence[str], *, env: Mapping[str, str], cwd: Path, timeout: float
-) -> subprocess.CompletedProcess[str]:
-    """Run a module as `python -m` does, without input, and return what it left.
-
-    Raises:
-        subprocess.TimeoutExpired: It did not end in time, and was killed.
+    Args:
+        environment: What the launching process itself runs in; it is started at the first run and
+            ends with this process.
     """
-    with ExitStack() as stack:
-        pipes = [os.pipe() for _ in range(3)]
-        readers = [stack.enter_context(open(reader, "rb", 0)) for reader, _ in pipes]
-        writers = [writer for _, writer in pipes]
-        order = {"module": module, "argv": list(arguments), "env": dict(env), "cwd": str(cwd)}
-        try:
-            socket.send_fds(_launcher(), [json.dumps(order).encode()], writers)
-        finally:
-            for writer in writers:
-                os.close(writer)
-        chunks: list[list[bytes]] = [[], [], []]
-        deadline = time.monotonic() + timeout
-        with selectors.DefaultSelector() as waiting:
-            for reader, into in zip(readers, chunks, strict=True):
-                waiting.register(reader, selectors.EVENT_READ, into)
-            while waiting.get_map():
-                ready = waiting.select(max(0.0, deadline - time.monotonic()))
-                if not ready:
-                    os.kill(int(chunks[2][0].split()[0]), signal.SIGKILL)
-                    raise subprocess.TimeoutExpired([module, *arguments], timeout)
-                for key, _ in ready:
-                    piece = os.read(key.fd, 65536)
-                    key.data.append(piece)
-                    if not piece:
-                        waiting.unregister(key.fileobj)
-    out, err, status = (b"".join(parts).decode() for parts in chunks)
-    _, code = status.split()
-    return subprocess.CompletedProcess([module, *arguments], int(code), out, err)
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._environment = environment
+
+    def can_fork(self, environment: Mapping[str, str]) -> bool:
+        """Whether a run with this environment may be a fork of the launching process."""
+        wanted, given = _start_settings(environment), _start_settings(self._environment)
+        return hasattr(os, "fork") and wanted == given
+
+    def run(
+        self,
+        module: str,
+        arguments: Sequence[str],
+        *,
+        env: Mapping[str, str],
+        cwd: Path,
+        timeout: float,
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a module as `python -m` does, without input, and return what it left.
+
+        Raises:
+            subprocess.TimeoutExpired: It did not end in time, and was killed.
+        """
+        with ExitStack() as stack:
+            pipes = [os.pipe() for _ in range(3)]
+            readers = [stack.enter_context(open(reader, "rb", 0)) for reader, _ in pipes]
+            writers = [writer for _, writer in pipes]
+            order = {"module": module, "argv": list(arguments), "env": dict(env), "cwd": str(cwd)}
+            try:
+                socket.send_fds(self._control, [json.dumps(order).encode()], writers)
+            finally:
+                for writer in writers:
+                    os.close(writer)
+            chunks: list[list[bytes]] = [[], [], []]
+            deadline = time.monotonic() + timeout
+            with selectors.DefaultSelector() as waiting:
+                for reader, into in zip(readers, chunks, strict=True):
+                    waiting.register(reader, selectors.EVENT_READ, into)
+                while waiting.get_map():
+                    ready = waiting.select(max(0.0, deadline - time.monotonic()))
+                    if not ready:
+                        os.kill(int(chunks[2][0].split()[0]), signal.SIGKILL)
+                        raise subprocess.TimeoutExpired([module, *arguments], timeout)
+                    for key, _ in ready:
+                        piece = os.read(key.fd, 65536)
+                        key.data.append(piece)
+                        if not piece:
+                            waiting.unregister(key.fileobj)
+        out, err, status = (b"".join(parts).decode() for parts in chunks)
+        _, code = status.split()
+        return subprocess.CompletedProcess([module, *arguments], int(code), out, err)
+
+    @cached_property
+    def _control(self) -> socket.socket:
+        """The end to order at."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
+        with theirs:
+            process = subprocess.Popen(
+                [sys.executable, "-m", __name__, str(theirs.fileno())],
+                env=self._environment,
+                cwd=SOURCES,
+                stdin=subprocess.DEVNULL,
+                pass_fds=[theirs.fileno()],
+            )
+
+        def end() -> None:
+            ours.close()
+            process.wait(timeout=10)
+
+        atexit.register(end)
+        return ours
 
 
 @cache
-def _own() -> dict[str, str]:
-    """The environment of the launcher: this one's, with the place of the sources."""
-    return {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+def launcher_here() -> Launcher:
+    """The launcher for runs in this process's own environment."""
+    return Launcher({**os.environ, "PYTHONPATH": str(SOURCES)})
 
 
 def _start_settings(environment: Mapping[str, str]) -> dict[str, str]:
     return {k: v for k, v in environment.items() if k.startswith(_READ_AT_START)}
-
-
-@cache
-def _launcher() -> socket.socket:
-    """The end to order at; the launcher is started at the first call and ends with this process."""
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
-    with theirs:
-        process = subprocess.Popen(
-            [sys.executable, "-m", __name__, str(theirs.fileno())],
-            env=_own(),
-            stdin=subprocess.DEVNULL,
-            pass_fds=[theirs.fileno()],
-        )
-
-    def end() -> None:
-        ours.close()
-        process.wait(timeout=10)
-
-    atexit.register(end)
-    return ours
 
 
 # In the launcher

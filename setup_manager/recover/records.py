@@ -1,49 +1,63 @@
-"""aria2: a file that is full of gaps, and the control file beside it.
-
-``<name>.aria2`` holds a bit for each piece (1 MiB by default) that was received and, for pieces
-in flight, a bit for each block of 16 KiB. It is written once a minute and when aria2 ends by
-itself, so after kill -9 it may be up to a minute old or not be there. The file itself may be
-sparse, or long and full of zeros, by ``--file-allocation``.
-Source: "Control File (*.aria2) Format" in aria2's technical notes. Version 1 is in network byte
-order; version 0, which aria2 up to 1.4 wrote, in that of the machine.
-"""
+"""What other tools' own records say of an unfinished file; rubbish in them does no harm."""
 
 from __future__ import annotations
 
+import json
 import struct
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
-from setup_manager.recover.leftover import Claims, Trace
+from setup_manager.recover.leftover import Claims
 from setup_manager.recover.spans import Span, merged
 
-LEFT_BY = "aria2"
-SUFFIX = ".aria2"
+_MAX_OFFSET = 1 << 50
 _BLOCK_BYTES = 16 << 10
 _MAX_PIECE_BYTES = 1 << 30
 _MAX_PIECES = 1 << 24
 
 
-def recognise(name: str, siblings: Collection[str]) -> Trace | None:
-    """Say whether a file has aria2's control file beside it.
+def read_parts(records: Sequence[bytes]) -> Claims:
+    """Read Ollama's part records; one that is torn or makes no sense claims nothing.
 
-    Args:
-        name: Of the file.
-        siblings: Names of all files in its folder.
+    A blob is filled in up to 16 parts of 100 MB to 1 GB, each from its offset on. Part N is counted
+    in ``…-partial-N``, JSON {N, Offset, Size, Completed}, which is written only when an attempt at
+    the part ends: after kill -9 it says 0 whatever has come, and it can be torn.
+    Source: Ollama's server/download.go.
+
+    Returns:
+        What the parts count as completed, and the length of all parts if every record is sound
+        and they follow each other without a gap.
     """
-    if name + SUFFIX not in siblings:
-        return None
-    return Trace(
-        LEFT_BY, name, finished=False, records=(name + SUFFIX,), read_records=_read_records
+    parts = [part for record in records if (part := _part(record)) is not None]
+    planned = merged(Span(offset, offset + size) for offset, size, _ in parts)
+    sound = len(parts) == len(records) and len(planned) == 1 and planned[0].start == 0
+    return Claims(
+        merged(Span(offset, offset + completed) for offset, _, completed in parts),
+        planned[0].stop if sound else None,
     )
 
 
-def _read_records(records: Sequence[bytes]) -> Claims:
-    return read_control(records[0])
+def _part(record: bytes) -> tuple[int, int, int] | None:
+    try:
+        document = json.loads(record)
+        numbers = tuple(document[key] for key in ("Offset", "Size", "Completed"))
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    if not all(type(n) is int and 0 <= n <= _MAX_OFFSET for n in numbers):
+        return None
+    offset, size, completed = numbers
+    return offset, size, min(size, completed)
 
 
 def read_control(content: bytes) -> Claims:
-    """Read a control file.
+    """Read aria2's control file, ``<name>.aria2``.
+
+    It holds a bit for each piece (1 MiB by default) that was received and, for pieces in flight, a
+    bit for each block of 16 KiB. It is written once a minute and when aria2 ends by itself, so
+    after kill -9 it may be up to a minute old or not be there. The file itself may be sparse, or
+    long and full of zeros, by ``--file-allocation``.
+    Source: "Control File (*.aria2) Format" in aria2's technical notes. Version 1 is in network byte
+    order; version 0, which aria2 up to 1.4 wrote, in that of the machine.
 
     Returns:
         The pieces and blocks that it counts as received, and the length of the file.
