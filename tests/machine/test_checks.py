@@ -217,10 +217,10 @@ def test_broken_tool_warns_with_its_hint_and_a_missing_one_does_not() -> None:
     ("changes", "status", "words"),
     [
         ({"writable": False}, Status.FAIL, "--models-dir"),
-        ({"free_bytes": 50_000_000}, Status.FAIL, "free some room"),
-        ({"free_bytes": 3 * 10**9}, Status.WARN, "free some room"),
+        ({"free_bytes": 50_000_000}, Status.FAIL, "free some space"),
+        ({"free_bytes": 3 * 10**9}, Status.WARN, "free some space"),
         ({"filesystem": "vfat", "file_size_limit_bytes": 2**32 - 1}, Status.WARN, "4.3 GB"),
-        ({"filesystem": "tmpfs"}, Status.WARN, "main memory"),
+        ({"filesystem": "tmpfs"}, Status.WARN, "in RAM"),
         ({"filesystem": "nfs", "network": True}, Status.WARN, "network"),
         ({"rotational": True}, Status.OK, ""),
     ],
@@ -243,7 +243,7 @@ def test_windows_drive_under_wsl_is_slow() -> None:
         disks=(replace(GOOD.disks[0], filesystem="9p"),),
         container=Container(wsl=2),
     )
-    assert "inside of Linux" in checks(machine)["disk-models"].hint
+    assert "inside Linux" in checks(machine)["disk-models"].hint
 
 
 def test_folders_that_share_a_file_system_are_told() -> None:
