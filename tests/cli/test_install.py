@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from setup_manager.rehearsal.faults import always, nth, stall_in_body, status, trickle
-from setup_manager.rehearsal.loopback import Access, LoopbackHub
 from setup_manager.rehearsal.model import FILE_NAME, REPOSITORY, VARIANT, model_path
 from tests.cli.hub import catalog_file, environment_for, sha256_of
 from tests.cli.runner import Finished, Program
 from tests.rehearsal.random_weights import write_random
+from tests.support.faults import always, nth, stall_in_body, status, trickle
+from tests.support.loopback import Access, LoopbackHub
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.real_runtime

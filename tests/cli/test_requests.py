@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from setup_manager.rehearsal.loopback import LoopbackHub
 from setup_manager.rehearsal.model import FILE_NAME, REPOSITORY, VARIANT, model_path
 from tests.cli.hub import catalog_file, environment_for
 from tests.cli.runner import Program
+from tests.support.loopback import LoopbackHub
 
 StartHub = Callable[..., LoopbackHub]
 LISTING = f"GET /api/models/{REPOSITORY}/revision/main?blobs=true"

@@ -21,9 +21,9 @@ from setup_manager.net.choosing import RemoteFile
 from setup_manager.net.hub import Hub, Pulse
 from setup_manager.net.options import NetworkOptions
 from setup_manager.net.origin import HubAccess
-from setup_manager.rehearsal import faults as f
-from setup_manager.rehearsal.exchange import Fault
-from setup_manager.rehearsal.loopback import Access, LoopbackHub
+from tests.support import faults as f
+from tests.support.exchange import Fault
+from tests.support.loopback import Access, LoopbackHub
 from tests.support.waiting import let_pass
 
 StartHub = Callable[..., LoopbackHub]

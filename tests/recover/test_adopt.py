@@ -27,10 +27,10 @@ from setup_manager.net import NetworkOptions, Origin
 from setup_manager.recover.adopt import TakeOver
 from setup_manager.recover.find import find_leftovers
 from setup_manager.recover.offer import found_for
-from setup_manager.rehearsal.faults import always, first, range_ignored, reset_after, status
-from setup_manager.rehearsal.loopback import Access, LoopbackHub
 from setup_manager.units import MIB
 from tests.recover.conftest import LIMITS, Bench
+from tests.support.faults import always, first, range_ignored, reset_after, status
+from tests.support.loopback import Access, LoopbackHub
 
 
 @pytest.fixture
