@@ -180,9 +180,12 @@ class Subject:
     @property
     def name(self) -> str:
         """Canonical MODEL argument; asks the hub only where the catalogue cannot tell."""
-        if self._from_catalog and self._selection is not None:
-            return self._selection.name
-        return self.model.name
+        return self.known_name or self.model.name
+
+    @property
+    def known_name(self) -> str | None:
+        """The same where no hub has to be asked for it, else None."""
+        return self._selection.name if self._from_catalog and self._selection else None
 
     @cached_property
     def model(self) -> Model:

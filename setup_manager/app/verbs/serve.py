@@ -15,6 +15,18 @@ from setup_manager.library import InstalledModel, Registration
 from setup_manager.runtimes import REGISTRY, Opening, RuntimeStatus, StartOptions
 from setup_manager.session import Session
 
+__all__ = [
+    "InstalledModel",
+    "Plan",
+    "Request",
+    "Result",
+    "StartCommands",
+    "ask_command",
+    "plan",
+    "run",
+    "start_commands",
+]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Request(Run):
