@@ -3,6 +3,7 @@
 import io
 import threading
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
@@ -53,12 +54,11 @@ def test_where_nobody_can_answer_yes_is_needed() -> None:
 def test_ctrl_c_at_a_question_says_that_nothing_was_downloaded(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    class Stopped(io.StringIO):
-        def readline(self, *_: object) -> str:
-            raise KeyboardInterrupt
+    def stopped() -> str:
+        raise KeyboardInterrupt
 
     asked, _ = shell()
-    monkeypatch.setattr("sys.stdin", Stopped())
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(readline=stopped))
     with pytest.raises(InterruptedByUserError) as caught:
         asked.require_consent()
     assert caught.value.hint.startswith("Nothing was downloaded.")
