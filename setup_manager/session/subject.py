@@ -263,9 +263,9 @@ class Subject:
 def unknown_architecture(name: str) -> UsageError:
     """Make the error for a model that is no Gemma 4."""
     return UsageError(
-        f"{name} is no Gemma 4, so its memory cannot be worked out.",
+        f"{name} is not a Gemma 4 model, so its memory cannot be computed.",
         code="unknown-architecture",
         context=["memory and speed follow from the constants of the architecture"],
-        hint="`gemma-setup download` fetches it all the same; `gemma-setup list` shows the "
-        "models that can be planned for.",
+        hint="`gemma-setup download` works anyway; `gemma-setup list` shows the "
+        "models that can be planned.",
     )

@@ -103,7 +103,7 @@ class Result(Document):
         path: What a runtime is given: the weights, or their first shard.
         files: Its files, weights first.
         fetched_bytes: Bytes that came over the network.
-        reused_bytes: Bytes that were here already.
+        reused_bytes: Bytes that were already here.
         adopted_bytes: Of these, bytes that other tools had left.
         retries: Requests that were made again.
         seconds: How long it took.

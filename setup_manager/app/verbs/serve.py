@@ -112,7 +112,7 @@ def _as_server(status: RuntimeStatus) -> RuntimeStatus:
     own = REGISTRY[status.name].own_server
     if not own:
         return status
-    hint = f"{status.name} serves by itself: `{own}`."
+    hint = f"{status.name} has its own server: `{own}`."
     return replace(status, found=False, endpoint="", hint=hint)
 
 
