@@ -38,9 +38,9 @@ from setup_manager.download.job import DownloadOptions, FileJob
 from setup_manager.library.layout import PlainFolderLayout
 from setup_manager.net.options import NetworkOptions
 from setup_manager.net.origin import Origin
-from setup_manager.rehearsal.content import GeneratedContent, pieces
-from setup_manager.rehearsal.loopback import LoopbackHub
 from setup_manager.units import GIB, MIB, parse_size
+from tests.support.content import GeneratedContent, pieces
+from tests.support.loopback import LoopbackHub
 
 REPOSITORY, FILE = "bench/model", "weights.bin"
 

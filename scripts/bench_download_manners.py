@@ -31,9 +31,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from scripts.bench_download import FILE, REPOSITORY, Served, command_of
 from setup_manager.catalog.artifact import Artifact
-from setup_manager.rehearsal.content import GeneratedContent
-from setup_manager.rehearsal.loopback import LoopbackHub
 from setup_manager.units import GIB, MIB, parse_size
+from tests.support.content import GeneratedContent
+from tests.support.loopback import LoopbackHub
 
 
 def serve(size_bytes: int, report: multiprocessing.Queue[tuple[str, Artifact]]) -> None:

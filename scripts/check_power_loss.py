@@ -27,9 +27,9 @@ from setup_manager.download.job import DownloadOptions, FileJob
 from setup_manager.download.journal import replay
 from setup_manager.library.layout import PlainFolderLayout
 from setup_manager.net.origin import Origin
-from setup_manager.rehearsal.loopback import LoopbackHub
 from setup_manager.units import KIB
 from tests.download.power_loss import Operation, Recorder, State, states
+from tests.support.loopback import LoopbackHub
 
 REPOSITORY, FILE = "power/model", "weights.bin"
 CHUNK = 16 * KIB

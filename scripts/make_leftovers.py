@@ -28,10 +28,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from setup_manager.catalog.artifact import Artifact
-from setup_manager.rehearsal.exchange import Answer, Request
-from setup_manager.rehearsal.faults import always, trickle
-from setup_manager.rehearsal.loopback import LoopbackHub
 from setup_manager.units import format_size, parse_size
+from tests.support.exchange import Answer, Request
+from tests.support.faults import always, trickle
+from tests.support.loopback import LoopbackHub
 
 REPOSITORY = "loopback/gemma-4-tiny-it-GGUF"
 FILE = "gemma-4-tiny-it-Q8_0.gguf"

@@ -33,8 +33,8 @@ from setup_manager.recover.adopt import Outcome, TakeOver
 from setup_manager.recover.content import BLOCK_BYTES, LeftoverContent
 from setup_manager.recover.find import find_leftovers
 from setup_manager.recover.offer import found_for
-from setup_manager.rehearsal.loopback import LoopbackHub
 from setup_manager.units import parse_size
+from tests.support.loopback import LoopbackHub
 
 
 @dataclass(frozen=True)

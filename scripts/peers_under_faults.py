@@ -30,12 +30,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from setup_manager.rehearsal import faults
-from setup_manager.rehearsal.exchange import Answer, Fault, Request
-from setup_manager.rehearsal.loopback import Access, LoopbackHub, expired_answer
 from setup_manager.rehearsal.model import FILE_NAME, REPOSITORY, VARIANT, model_path
 from setup_manager.units import MIB, parse_size
 from tests.cli.hub import catalog_file
+from tests.support import faults
+from tests.support.exchange import Answer, Fault, Request
+from tests.support.loopback import Access, LoopbackHub, expired_answer
 
 ROOT = Path(__file__).resolve().parents[1]
 TOKEN = "hf_loopback"  # noqa: S105 - opens nothing but the loopback hub

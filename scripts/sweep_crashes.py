@@ -39,8 +39,8 @@ from setup_manager.fs.disk import OsDisk
 from setup_manager.library.layout import HubCacheLayout
 from setup_manager.net.options import NetworkOptions
 from setup_manager.net.origin import Origin
-from setup_manager.rehearsal.loopback import LoopbackHub
 from setup_manager.units import KIB
+from tests.support.loopback import LoopbackHub
 
 REPOSITORY, FILE = "sweep/model", "weights.bin"
 CHUNK = 64 * KIB

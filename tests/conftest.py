@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from setup_manager.rehearsal.loopback import LoopbackHub
+from tests.support.loopback import LoopbackHub
 
 
 @pytest.fixture

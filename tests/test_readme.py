@@ -12,10 +12,10 @@ import pytest
 
 from setup_manager.catalog.load import load_catalog
 from setup_manager.cli import SUMMARIES
-from setup_manager.rehearsal.loopback import LoopbackHub
 from setup_manager.rehearsal.model import FILE_NAME, REPOSITORY, model_path
 from tests.cli.hub import catalog_file, environment_for
 from tests.cli.runner import Program, program_at
+from tests.support.loopback import LoopbackHub
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")

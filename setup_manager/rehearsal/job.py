@@ -6,8 +6,9 @@ folder, which goes when the rehearsal ends, however it ends.
 
 from __future__ import annotations
 
+import re
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,19 +16,14 @@ from typing import Any
 
 from setup_manager.app import install
 from setup_manager.errors import SetupError
-from setup_manager.library import Paths, Place
-from setup_manager.net import HubAccess
-from setup_manager.rehearsal.faults import BadLine
-from setup_manager.rehearsal.loopback import LoopbackHub
-from setup_manager.rehearsal.model import (
-    FILE_NAME,
-    REPOSITORY,
-    VARIANT,
-    model_path,
-    rehearsal_catalog,
-)
-from setup_manager.session import Session
+from setup_manager.rehearsal.hub import RehearsalHub
+from setup_manager.rehearsal.model import FILE_NAME, REPOSITORY, VARIANT, catalog_path, model_path
+from setup_manager.session import Session, open_session
 
+# What of the user's own a rehearsal must not use: the hub, a folder, a proxy, a certificate.
+_LEFT_OUT = re.compile(
+    r"HF_.*|HUGGING.*|GEMMA_SETUP_.*|.*_PROXY|.*_CA_BUNDLE|SSL_CERT_FILE", re.IGNORECASE
+)
 # Shorter than for a real hub, so that the stall of the bad line is noticed while people watch.
 _STALL_SECONDS = 2.0
 _CHUNK_BYTES = 256 * 1024
@@ -71,15 +67,15 @@ def rehearse(session: Session, runtime: str) -> RehearsalResult:
     Raises:
         SetupError: If the temporary folder cannot be made.
     """
-    with _temporary_folder(session.paths.temporary.path) as folder:
-        hub = LoopbackHub({REPOSITORY: {FILE_NAME: model_path()}}, faults=[BadLine()])
-        with hub:
-            rehearsing = _session_in(folder, session, hub)
-            request = install.Request(model=VARIANT, context=4096, runtime=runtime)
-            came, error = _install(rehearsing, request)
-            mishaps = tuple(exchange.fault for exchange in hub.requests if exchange.fault)
-            size = model_path().stat().st_size
-            return RehearsalResult(came, error, mishaps, hub.served_bytes, size)
+    content = model_path().read_bytes()
+    request = install.Request(model=VARIANT, context=4096, runtime=runtime)
+    with (
+        _temporary_folder(session.paths.temporary.path) as folder,
+        RehearsalHub(REPOSITORY, FILE_NAME, content) as hub,
+    ):
+        came, error = _install(_session_in(folder, session, hub.endpoint), request)
+        mishaps = tuple(hub.mishaps)
+        return RehearsalResult(came, error, mishaps, hub.served_bytes, len(content))
 
 
 def _install(
@@ -110,49 +106,22 @@ def _temporary_folder(parent: Path) -> Iterator[Path]:
         yield Path(name)
 
 
-def _session_in(folder: Path, session: Session, hub: LoopbackHub) -> Session:
-    """Make a session in which every folder is temporary and the hub is the loopback one."""
-
-    def place(name: str) -> Place:
-        return Place(folder / name, "the rehearsal")
-
-    paths = Paths(
-        hub_cache=place("hub"),
-        models=None,
-        config_file=place("config.toml"),
-        data=place("data"),
-        state=place("state"),
-        ollama_models=session.paths.ollama_models,
-        temporary=session.paths.temporary,
-    )
-    commit = hub.artifact(REPOSITORY, FILE_NAME).commit
-    rehearsing = Session(
-        paths,
-        environment=_without_hub_settings(session.environment),
-        home=session.home,
-        hub=HubAccess(hub.endpoint),
-        # No proxy stands between a machine and itself.
-        network=replace(
-            session.network,
-            proxies={},
-            ca_bundle=None,
-            variables={},
-            offline=False,
-            stall_seconds=_STALL_SECONDS,
-        ),
-        downloading=replace(
-            session.downloading,
-            chunk_bytes=_CHUNK_BYTES,
-            checks_dir=folder / "checks",
-        ),
-        # Nothing of the user's own is looked at.
+def _session_in(folder: Path, session: Session, endpoint: str) -> Session:
+    """Make a session in which every folder is temporary and the hub is the rehearsal's."""
+    kept = {k: v for k, v in session.environment.items() if not _LEFT_OUT.fullmatch(k)}
+    rehearsing = open_session(
+        {
+            **kept,
+            "HF_ENDPOINT": endpoint,
+            "HF_HOME": str(folder),
+            "GEMMA_SETUP_HOME": str(folder),
+            "GEMMA_SETUP_CATALOG": str(catalog_path()),
+        },
+        downloading=replace(session.downloading, chunk_bytes=_CHUNK_BYTES),
         recovering=False,
         observer=session.observer,
         cancel=session.cancel,
+        program=session.program,
     )
-    rehearsing.catalog = rehearsal_catalog(commit)
+    rehearsing.network = replace(rehearsing.network, stall_seconds=_STALL_SECONDS)
     return rehearsing
-
-
-def _without_hub_settings(environment: Mapping[str, str]) -> dict[str, str]:
-    return {name: value for name, value in environment.items() if not name.startswith("HF_")}

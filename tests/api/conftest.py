@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from setup_manager.rehearsal.loopback import LoopbackHub
-from setup_manager.rehearsal.model import FILE_NAME, REPOSITORY, model_path, rehearsal_catalog
+from setup_manager.rehearsal.model import FILE_NAME, REPOSITORY, catalog_path, model_path
+from tests.support.loopback import LoopbackHub
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,24 +21,14 @@ class Surroundings:
 
 
 @pytest.fixture
-def surroundings(home: Path, tmp_path: Path, start_hub: Callable[..., LoopbackHub]) -> Surroundings:
+def surroundings(home: Path, start_hub: Callable[..., LoopbackHub]) -> Surroundings:
     hub = start_hub({REPOSITORY: {FILE_NAME: model_path()}})
-    catalog = tmp_path / "catalog.json"
-    commit = hub.artifact(REPOSITORY, FILE_NAME).commit
-    catalog.write_text(json.dumps(catalog_document(commit)), "utf-8")
     environment = {
         "HOME": str(home),
         "PATH": "/nonexistent",
         "HF_ENDPOINT": hub.endpoint,
-        "GEMMA_SETUP_CATALOG": str(catalog),
+        "GEMMA_SETUP_CATALOG": str(catalog_path()),
         # No server of the developer's may be found: nobody listens there.
         "OLLAMA_HOST": "127.0.0.1:9",
     }
     return Surroundings(hub, environment)
-
-
-def catalog_document(commit: str) -> dict[str, object]:
-    """Write the rehearsal's catalogue in the form of a file."""
-    catalog = rehearsal_catalog(commit)
-    variants = {key: asdict(variant) for key, variant in catalog.variants.items()}
-    return {"schema": 1, "variants": variants, "files": [asdict(file) for file in catalog.files]}

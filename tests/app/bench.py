@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from setup_manager.rehearsal.loopback import LoopbackHub
 from setup_manager.rehearsal.model import FILE_NAME, REPOSITORY, model_path
 from setup_manager.session import Session, open_session
 from tests.cli.hub import catalog_file
+from tests.support.loopback import LoopbackHub
 
 PROJECTOR = "mmproj-F16.gguf"
 _VALUES = 1 << 18

@@ -10,11 +10,11 @@ import pytest
 from setup_manager.app import planning
 from setup_manager.catalog import Model
 from setup_manager.library import InstalledModel
-from setup_manager.rehearsal.loopback import LoopbackHub
 from setup_manager.rehearsal.model import FILE_NAME, REPOSITORY, VARIANT, model_path
 from setup_manager.session import Session, Subject
 from tests.app.bench import Bench, bench_at
 from tests.app.rehearsed import EMBEDDED, fetch, recorded_as, session_beside
+from tests.support.loopback import LoopbackHub
 
 
 @pytest.fixture

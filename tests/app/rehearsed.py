@@ -8,21 +8,19 @@ from pathlib import Path
 import pytest
 
 from setup_manager.app import download
-from setup_manager.catalog import Model
+from setup_manager.catalog import Model, load_catalog
 from setup_manager.download import DownloadEvent
 from setup_manager.errors import InterruptedByUserError
 from setup_manager.library import InstalledModel
-from setup_manager.rehearsal.loopback import LoopbackHub
 from setup_manager.rehearsal.model import (
-    FILE_NAME,
-    REPOSITORY,
     VARIANT,
+    catalog_path,
     model_path,
-    rehearsal_catalog,
 )
 from setup_manager.runtimes import RuntimeStatus
 from setup_manager.session import Session, Silence
 from tests.fit.machines import cpu_machine
+from tests.support.loopback import LoopbackHub
 from tests.support.sessions import session_at
 
 CONTENT = model_path().read_bytes()
@@ -36,7 +34,7 @@ def session_beside(hub: LoopbackHub, home: Path) -> Session:
     session = session_at(home, hub.endpoint)
     # No server of the developer's may be found: nobody listens there.
     session.environment = {**session.environment, "OLLAMA_HOST": "127.0.0.1:9"}
-    session.catalog = rehearsal_catalog(hub.artifact(REPOSITORY, FILE_NAME).commit)
+    session.catalog = load_catalog(catalog_path())
     session.machine = cpu_machine(8.0, 16.0)
     return session
 

@@ -9,10 +9,10 @@ from setup_manager.app.transfer import plan_transfer
 from setup_manager.catalog import Model
 from setup_manager.errors import InsufficientDiskError
 from setup_manager.library import Place
-from setup_manager.rehearsal.loopback import LoopbackHub
 from setup_manager.rehearsal.model import FILE_NAME
 from setup_manager.session import Session
 from tests.app.rehearsed import CONTENT, SIZE, fetch, plan_fetch, recorded_as, stop_halfway
+from tests.support.loopback import LoopbackHub
 
 
 def test_a_plan_writes_nothing_and_asks_nothing(

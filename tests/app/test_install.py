@@ -19,10 +19,10 @@ from setup_manager.errors import (
     UsageError,
 )
 from setup_manager.library import InstalledModel
-from setup_manager.rehearsal.loopback import LoopbackHub
 from setup_manager.rehearsal.model import FILE_NAME, REPOSITORY, VARIANT, model_path
 from setup_manager.session import Session, Silence, StageEvent, StageStatus
 from tests.app.rehearsed import CONTENT, EMBEDDED, SIZE, StopAfter, session_beside, stop_halfway
+from tests.support.loopback import LoopbackHub
 
 DONE, SKIPPED, FAILED = StageStatus.DONE, StageStatus.SKIPPED, StageStatus.FAILED
 REQUEST = install.Request(model=VARIANT, context=4096, runtime="embedded")

@@ -5,10 +5,10 @@ import pytest
 from setup_manager.app import register, verify
 from setup_manager.catalog import Model
 from setup_manager.library import InstalledModel
-from setup_manager.rehearsal.loopback import LoopbackHub
 from setup_manager.report.facts import ReportRequest, gather
 from setup_manager.session import Session, Silence
 from tests.app.rehearsed import CONTENT, SIZE, fetch, stop_halfway
+from tests.support.loopback import LoopbackHub
 
 
 def register_embedded(session: Session, model: InstalledModel) -> register.Result:

@@ -5,7 +5,6 @@ PowerShell is not among them: its script speaks the same protocol, which is test
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
@@ -20,10 +19,9 @@ import pytest
 from setup_manager.catalog.load import load_catalog
 from setup_manager.cli.commands.completion import SHELLS
 from setup_manager.cli.group import SUMMARIES
-from setup_manager.rehearsal.loopback import LoopbackHub
-from setup_manager.rehearsal.model import FILE_NAME, REPOSITORY, model_path
-from tests.api.conftest import catalog_document
+from setup_manager.rehearsal.model import FILE_NAME, REPOSITORY, catalog_path, model_path
 from tests.cli.runner import Program
+from tests.support.loopback import LoopbackHub
 from tests.support.programs import SHELLS_HERE
 
 # What is typed before the Tab key, and the arguments that the program then gets.
@@ -152,14 +150,11 @@ def test_a_variant_brings_its_quantizations_whatever_the_letter_case(program: Pr
 
 
 def test_where_a_model_must_be_here_those_that_are_here_are_offered(
-    program: Program, tmp_path: Path, start_hub: Callable[..., LoopbackHub]
+    program: Program, start_hub: Callable[..., LoopbackHub]
 ) -> None:
     assert candidates(program, "gemma-setup remove ") == {}
     hub = start_hub({REPOSITORY: {FILE_NAME: model_path()}})
-    catalog = tmp_path / "catalog.json"
-    commit = hub.artifact(REPOSITORY, FILE_NAME).commit
-    catalog.write_text(json.dumps(catalog_document(commit)), "utf-8")
-    names = {"HF_ENDPOINT": hub.endpoint, "GEMMA_SETUP_CATALOG": str(catalog)}
+    names = {"HF_ENDPOINT": hub.endpoint, "GEMMA_SETUP_CATALOG": str(catalog_path())}
     known = replace(program, environment={**program.environment, **names})
     assert known("download", "rehearsal").code == 0
     for command in ("remove", "smoke", "serve", "register", "verify"):
@@ -169,12 +164,12 @@ def test_where_a_model_must_be_here_those_that_are_here_are_offered(
 def test_another_catalogue_is_completed_from(program: Program, tmp_path: Path) -> None:
     text = (Path(__file__).parents[2] / "setup_manager/catalog/catalog.json").read_text("utf-8")
     other = tmp_path / "other.json"
-    other.write_text(text.replace("UD-Q5_K_XL", "OTHER_5"), "utf-8")
+    other.write_text(text.replace("UD-Q5_K_XL", "IQ3_M"), "utf-8")
     for line, environment in (
-        (f"gemma-setup install --catalog {other} 12b:O", {}),
-        ("gemma-setup install 12b:O", {"GEMMA_SETUP_CATALOG": str(other)}),
+        (f"gemma-setup install --catalog {other} 12b:I", {}),
+        ("gemma-setup install 12b:I", {"GEMMA_SETUP_CATALOG": str(other)}),
     ):
-        assert list(candidates(program, line, **environment)) == ["12b:OTHER_5"]
+        assert list(candidates(program, line, **environment)) == ["12b:IQ3_M"]
 
 
 @pytest.mark.parametrize(

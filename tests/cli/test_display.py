@@ -16,14 +16,14 @@ from setup_manager.cli.render.progress_text import progress_words, short_name, s
 from setup_manager.cli.terminal import _STYLES, StatusLine, Terminal, describe_terminal
 from setup_manager.download.events import DownloadEvent, Kind
 from setup_manager.machine.live import Reading
-from setup_manager.rehearsal.faults import always, nth, reset_after, status, trickle
-from setup_manager.rehearsal.loopback import LoopbackHub
 from setup_manager.rehearsal.model import FILE_NAME, REPOSITORY, VARIANT, model_path
 from setup_manager.runtimes.base import RuntimeEvent
 from setup_manager.session.events import StageEvent, StageStatus
 from tests.cli.hub import catalog_file, environment_for
 from tests.cli.runner import Program
 from tests.cli.screen import Screen, masked
+from tests.support.faults import always, nth, reset_after, status, trickle
+from tests.support.loopback import LoopbackHub
 from tests.support.waiting import let_pass
 
 SNAPSHOTS = Path(__file__).parent / "snapshots"

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from setup_manager.rehearsal.loopback import LoopbackHub
 from setup_manager.rehearsal.model import FILE_NAME, REPOSITORY, VARIANT, model_path
 from tests.cli.hub import catalog_file, environment_for
 from tests.cli.runner import Program
@@ -17,6 +16,7 @@ from tests.runtimes.archives import FAKE_SERVER, build_archive
 from tests.runtimes.fakes import FakeServer
 from tests.runtimes.release_server import release_server
 from tests.smoke.test_guard import group, kills_in
+from tests.support.loopback import LoopbackHub
 
 __all__ = ["group"]  # a fixture
 StartHub = Callable[..., LoopbackHub]

@@ -14,12 +14,12 @@ import pytest
 from setup_manager import errors
 from setup_manager.cli.render.wrapping import wrapped
 from setup_manager.net.faults import Action, Asked, Fault, Verdict
-from setup_manager.rehearsal.faults import always, nth, reset_after, trickle
-from setup_manager.rehearsal.loopback import LoopbackHub
 from setup_manager.rehearsal.model import FILE_NAME, REPOSITORY, VARIANT, model_path
 from setup_manager.runtimes.failures import SIGNS, Cause, explain_end
 from tests.cli.hub import catalog_file, environment_for
 from tests.cli.runner import Program
+from tests.support.faults import always, nth, reset_after, trickle
+from tests.support.loopback import LoopbackHub
 from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -35,7 +35,8 @@ StartHub = Callable[..., LoopbackHub]
 _NAMES_SOMETHING = re.compile(r"`[^`]+`|--[a-z]|\b[A-Z]{2,}_[A-Z]+\b|https?://|\{")
 _VERBS = (
     "Accept", "Add", "Ask", "Check", "Choose", "Close", "Free", "Give", "Leave", "Let", "Log",
-    "Look", "Make", "Mend", "Name", "Run", "See", "Set", "Take", "Try", "Unset", "Update", "Use",
+    "Look", "Make", "Name", "Open", "Rename", "Create", "Correct",
+    "Run", "See", "Set", "Take", "Try", "Unset", "Update", "Use",
     "Wait", "Write", "Install", "Start",
 )  # fmt: skip
 

@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from setup_manager.rehearsal.faults import always, nth, stall_in_body, status, trickle
-from setup_manager.rehearsal.loopback import Access, LoopbackHub
 from setup_manager.rehearsal.model import FILE_NAME, REPOSITORY, VARIANT, model_path
 from tests.cli.hub import catalog_file, environment_for, sha256_of
 from tests.cli.runner import Finished, Program
 from tests.rehearsal.random_weights import write_random
+from tests.support.faults import always, nth, stall_in_body, status, trickle
+from tests.support.loopback import Access, LoopbackHub
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.real_runtime
@@ -141,7 +141,7 @@ def test_a_file_that_was_there_before_survives_remove(at_hub: Program, hub: Loop
     assert finished.document["data"]["fetched_bytes"] == 0
     assert hub.served_bytes == 0
     kept = at_hub("remove", VARIANT, "--yes", "--json").document["data"]["kept"]
-    assert [entry["reason"] for entry in kept] == ["was here before gemma-setup came"]
+    assert [entry["reason"] for entry in kept] == ["not installed by gemma-setup"]
     assert blob.exists()
 
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from setup_manager.rehearsal.faults import always, trickle
-from setup_manager.rehearsal.loopback import LoopbackHub
 from setup_manager.rehearsal.model import FILE_NAME, REPOSITORY, VARIANT, model_path
 from tests.cli.hub import catalog_file, environment_for
 from tests.cli.runner import Program
+from tests.support.faults import always, trickle
+from tests.support.loopback import LoopbackHub
 
 MODEL = f"{VARIANT}:F16"
 

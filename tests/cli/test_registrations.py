@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from setup_manager.rehearsal.loopback import LoopbackHub
 from setup_manager.rehearsal.model import FILE_NAME, REPOSITORY, VARIANT, model_path
 from setup_manager.runtimes.ollama.server import connect, list_models, show
 from tests.cli.hub import catalog_file, environment_for
@@ -17,6 +16,7 @@ from tests.cli.runner import Program
 from tests.runtimes.archives import FAKE_SERVER
 from tests.runtimes.ollama_standin import ollama_standin
 from tests.runtimes.test_ollama_registration import real_ollama
+from tests.support.loopback import LoopbackHub
 from tests.support.programs import OLLAMAS
 from tests.support.waiting import let_pass, wait_until
 

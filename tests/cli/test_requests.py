@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from setup_manager.rehearsal.loopback import LoopbackHub
 from setup_manager.rehearsal.model import FILE_NAME, REPOSITORY, VARIANT, model_path
 from tests.cli.hub import catalog_file, environment_for
 from tests.cli.runner import Program
+from tests.support.loopback import LoopbackHub
 
 StartHub = Callable[..., LoopbackHub]
 LISTING = f"GET /api/models/{REPOSITORY}/revision/main?blobs=true"
@@ -79,7 +79,7 @@ def test_a_pinned_download_asks_where_it_is_and_for_its_bytes(
     assert at_hub("download", VARIANT, "--json").code == 0
     assert asked(hub) == [where(hub), "GET the bytes"]
     assert at_hub("download", VARIANT, "--json").code == 0
-    assert asked(hub) == [where(hub), "GET the bytes"], "it is here already"
+    assert asked(hub) == [where(hub), "GET the bytes"], "it is already here"
 
 
 def test_the_latest_upload_is_looked_up_once(at_hub: Program, hub: LoopbackHub) -> None:

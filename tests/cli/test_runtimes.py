@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from setup_manager.rehearsal.loopback import LoopbackHub
 from setup_manager.rehearsal.model import FILE_NAME, REPOSITORY, VARIANT, model_path
 from setup_manager.runtimes.server import free_port
 from tests.cli.hub import catalog_file, environment_for
@@ -19,6 +18,7 @@ from tests.runtimes.archives import build_archive, real_build_archive
 from tests.runtimes.ollama_standin import ollama_standin
 from tests.runtimes.release_server import release_server
 from tests.runtimes.test_ollama_registration import real_ollama
+from tests.support.loopback import LoopbackHub
 from tests.support.programs import OLLAMAS
 from tests.support.waiting import wait_until
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from setup_manager.rehearsal.loopback import LoopbackHub
 from setup_manager.rehearsal.model import FILE_NAME, REPOSITORY, VARIANT, model_path
 from tests.cli.hub import catalog_file, environment_for
 from tests.cli.runner import Program, program_at
 from tests.docs.papers import ROOT
+from tests.support.loopback import LoopbackHub
 
 PAGE = (ROOT / "docs/reference/json.md").read_text("utf-8")
 KINDS: dict[str, tuple[type, ...]] = {

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from setup_manager.rehearsal.exchange import Fault
-from setup_manager.rehearsal.loopback import LoopbackHub
 from tests.download.rig import DATA, PATH, REPOSITORY, Rig
+from tests.support.exchange import Fault
+from tests.support.loopback import LoopbackHub
 
 MakeRig = Callable[..., Rig]
 

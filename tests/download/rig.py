@@ -17,9 +17,9 @@ from setup_manager.download.journal import replay
 from setup_manager.library.layout import HubCacheLayout
 from setup_manager.net.options import NetworkOptions
 from setup_manager.net.origin import Origin
-from setup_manager.rehearsal.exchange import Exchange
-from setup_manager.rehearsal.exchange import Kind as RequestKind
-from setup_manager.rehearsal.loopback import LoopbackHub
+from tests.support.exchange import Exchange
+from tests.support.exchange import Kind as RequestKind
+from tests.support.loopback import LoopbackHub
 
 REPOSITORY, PATH = "org/model", "weights.bin"
 KIB = 1024

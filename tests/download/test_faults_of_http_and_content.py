@@ -19,13 +19,13 @@ from setup_manager.errors import (
     SetupError,
     VerificationFailedError,
 )
-from setup_manager.rehearsal import faults as f
-from setup_manager.rehearsal.content import HeldContent
-from setup_manager.rehearsal.exchange import Answer, Exchange, Fault, Request, text_answer
-from setup_manager.rehearsal.exchange import Kind as RequestKind
-from setup_manager.rehearsal.loopback import Access, LoopbackHub
 from tests.download.conftest import MakeRig
 from tests.download.rig import CHUNK, DATA, PATH, QUICK_NETWORK, REPOSITORY, SHA, overlap
+from tests.support import faults as f
+from tests.support.content import HeldContent
+from tests.support.exchange import Answer, Exchange, Fault, Request, text_answer
+from tests.support.exchange import Kind as RequestKind
+from tests.support.loopback import Access, LoopbackHub
 
 OTHER = bytes(reversed(DATA))
 LONGER = DATA + b"more"
@@ -130,7 +130,7 @@ ENDS: dict[str, tuple[Make, type[SetupError], str]] = {
         VerificationFailedError,
         "another commit",
     ),
-    "a redirect without an address": (
+    "a redirect without a target": (
         lambda: [f.always(f.with_header("Location", None), f.resolve_requests)],
         DownloadFailedError,
         "without an address",

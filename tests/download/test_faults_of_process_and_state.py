@@ -19,9 +19,9 @@ from setup_manager.download.events import Kind
 from setup_manager.download.journal import Header, header_line, replay
 from setup_manager.errors import BusyError, InterruptedByUserError
 from setup_manager.fs import FileLock
-from setup_manager.rehearsal import faults as f
 from tests.download.conftest import MakeRig
 from tests.download.rig import CHUNK, DATA, Rig
+from tests.support import faults as f
 from tests.support.waiting import let_pass, wait_until
 
 HALF = len(DATA) // 2

@@ -285,9 +285,9 @@ def test_offsets_over_4_gib_are_right(tmp_path: Path) -> None:
     from setup_manager.library.layout import HubCacheLayout
     from setup_manager.net.origin import Origin
     from setup_manager.net.transport import Transport
-    from setup_manager.rehearsal.content import GeneratedContent
-    from setup_manager.rehearsal.loopback import LoopbackHub
     from tests.download.rig import QUICK, QUICK_NETWORK
+    from tests.support.content import GeneratedContent
+    from tests.support.loopback import LoopbackHub
 
     size, chunk = 5 * 1024**3 + 17, 16 * 1024**2
     content = GeneratedContent(size)

@@ -12,9 +12,9 @@ from setup_manager.download.events import Kind
 from setup_manager.download.installed import checks_path
 from setup_manager.errors import VerificationFailedError
 from setup_manager.fs import FileLock
-from setup_manager.rehearsal import faults as f
 from tests.download.conftest import MakeRig
 from tests.download.rig import CHUNK, DATA, SHA, Rig
+from tests.support import faults as f
 
 
 @pytest.fixture

@@ -15,10 +15,10 @@ import pytest
 from setup_manager.download.events import Kind
 from setup_manager.errors import DownloadFailedError
 from setup_manager.net.options import NetworkOptions
-from setup_manager.rehearsal import faults as f
 from tests.download.conftest import MakeRig
 from tests.download.rig import CHUNK, DATA, QUICK_NETWORK
 from tests.net.proxy import Proxy
+from tests.support import faults as f
 
 
 @pytest.fixture

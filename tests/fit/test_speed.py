@@ -19,7 +19,7 @@ from setup_manager.fit.speed import Measurement, ceiling, gpu_family, speed_of
 from setup_manager.fit.speed_constants import FITTED
 from setup_manager.fit.weights import Weights, estimated_weights, read_bytes_per_token
 from setup_manager.machine.facts import Basis, Machine, Power
-from setup_manager.rehearsal.model import rehearsal_catalog
+from setup_manager.rehearsal.model import catalog_path
 
 from .machines import card, cpu_machine, mac
 
@@ -180,7 +180,7 @@ def measured(speed: float, limited_by: Limit | Literal[""]) -> Measurement:
 
 
 def test_the_rehearsal_model_is_bound_by_latency_and_so_narrows_nothing() -> None:
-    rehearsal = rehearsal_catalog("0" * 40)
+    rehearsal = load_catalog(catalog_path())
     file = rehearsal.files[0]
     architecture = rehearsal.variants[file.variant].architecture
     weights = Weights.of_file(rehearsal, file)

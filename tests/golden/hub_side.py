@@ -7,12 +7,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from setup_manager.rehearsal.exchange import Fault
-from setup_manager.rehearsal.faults import always, nth, reset_after, trickle
-from setup_manager.rehearsal.loopback import Access, LoopbackHub
 from setup_manager.rehearsal.model import FILE_NAME, REPOSITORY, VARIANT, model_path
 from tests.cli.hub import catalog_file, environment_for
 from tests.rehearsal.random_weights import write_random
+from tests.support.exchange import Fault
+from tests.support.faults import always, nth, reset_after, trickle
+from tests.support.loopback import Access, LoopbackHub
 
 __all__ = ["FILE_NAME", "HUBS", "REPOSITORY", "VARIANT", "model_bytes", "serving"]
 

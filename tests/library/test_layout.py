@@ -19,8 +19,8 @@ from setup_manager.catalog.artifact import Artifact
 from setup_manager.errors import InsufficientDiskError, SetupError, VerificationFailedError
 from setup_manager.fs.names import wrong_path
 from setup_manager.library.layout import HubCacheLayout, PlainFolderLayout
-from setup_manager.rehearsal.exchange import Kind
-from setup_manager.rehearsal.loopback import LoopbackHub
+from tests.support.exchange import Kind
+from tests.support.loopback import LoopbackHub
 
 StartHub = Callable[..., LoopbackHub]
 REPO = "org/gemma-4-E2B-it-GGUF"

@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 
 from setup_manager.library.layout import HubCacheLayout, PlainFolderLayout
-from setup_manager.rehearsal.loopback import LoopbackHub
 from tests.runtimes.random_gguf import write_random_gemma4
+from tests.support.loopback import LoopbackHub
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.real_runtime

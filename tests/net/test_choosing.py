@@ -16,7 +16,7 @@ from setup_manager.errors import (
 from setup_manager.net.choosing import RemoteFile, Snapshot, choose_files
 from setup_manager.net.hub import Hub
 from setup_manager.net.origin import HubAccess
-from setup_manager.rehearsal.loopback import LoopbackHub
+from tests.support.loopback import LoopbackHub
 
 StartHub = Callable[..., LoopbackHub]
 UNSLOTH = "unsloth/gemma-4-31B-it-GGUF"

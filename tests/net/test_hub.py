@@ -21,9 +21,9 @@ from setup_manager.net.choosing import RemoteFile
 from setup_manager.net.hub import Hub, Pulse
 from setup_manager.net.options import NetworkOptions
 from setup_manager.net.origin import HubAccess
-from setup_manager.rehearsal import faults as f
-from setup_manager.rehearsal.exchange import Fault
-from setup_manager.rehearsal.loopback import Access, LoopbackHub
+from tests.support import faults as f
+from tests.support.exchange import Fault
+from tests.support.loopback import Access, LoopbackHub
 from tests.support.waiting import let_pass
 
 StartHub = Callable[..., LoopbackHub]
@@ -379,7 +379,7 @@ class TestRequests:
         hub = start_hub({}, faults=[f.always(f.status(200, text=text), f.api_requests)])
         with pytest.raises(DownloadFailedError, match="not a model hub") as caught:
             ask(hub.endpoint)
-        assert "no end" in caught.value.context[0]
+        assert "too long" in caught.value.context[0]
 
 
 def asked_of(hub: LoopbackHub) -> list[str]:

@@ -18,8 +18,8 @@ from setup_manager.library.layout import PlainFolderLayout
 from setup_manager.net.hub import Hub
 from setup_manager.net.options import NetworkOptions
 from setup_manager.net.origin import HubAccess
-from setup_manager.rehearsal.loopback import LoopbackHub
 from tests.net.proxy import Proxy
+from tests.support.loopback import LoopbackHub
 
 StartHub = Callable[..., LoopbackHub]
 Ask = Callable[[LoopbackHub, NetworkOptions], object]

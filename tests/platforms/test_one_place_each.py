@@ -14,14 +14,13 @@ ROOT = Path(setup_manager.__file__).parent
 # What each place is there for. Whatever is used must be guarded by hasattr, sys.platform, os.name
 # or an except ImportError: tests/platforms/test_elsewhere.py runs without it.
 PLACES = {
-    "download/durable.py": "writing and syncing at an offset, priorities",
+    "fs/disk.py": "writing and syncing at an offset, priorities",
     "machine/probe/system.py": "ending a command with all of its children",
     "machine/probe/quota.py": "a user's quota on Linux",
     "machine/probe/windows.py": "what the registry says",
     "recover/busy.py": "what /proc says of open files",
     "recover/content.py": "holes in files",
-    "recover/whole.py": "clones of files",
-    "rehearsal/wire.py": "sending a reset once everything went out",
+    "download/adopt.py": "clones of files",
     "runtimes/ollama/store.py": "clones and owners in Ollama's store",
     "runtimes/tether.py": "a program of its own, started on POSIX alone",
 }

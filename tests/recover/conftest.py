@@ -18,9 +18,9 @@ from setup_manager.net import Origin
 from setup_manager.recover.adopt import Outcome, TakeOver
 from setup_manager.recover.find import WalkLimits, find_leftovers
 from setup_manager.recover.offer import Offer, found_for
-from setup_manager.rehearsal.content import Content, as_content
-from setup_manager.rehearsal.loopback import LoopbackHub
 from tests.gguf.files import write_model
+from tests.support.content import Content, as_content
+from tests.support.loopback import LoopbackHub
 
 LIMITS = WalkLimits(smallest_bytes=1)
 

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 
 from scripts.make_leftovers import FILE, REPOSITORY
 from setup_manager.recover.identify import Evidence
-from setup_manager.rehearsal.loopback import LoopbackHub
 from setup_manager.units import MIB
 from tests.gguf.files import write_model
 from tests.recover.conftest import Bench
 from tests.recover.test_records import control
+from tests.support.loopback import LoopbackHub
 
 BLOCK = 4096
 

@@ -14,7 +14,7 @@ from scripts.make_leftovers import ToolMissingError, leave, tools
 from scripts.make_leftovers_table import finish
 from setup_manager.catalog.artifact import Artifact
 from setup_manager.download.chunks import chunk_size
-from setup_manager.rehearsal.loopback import LoopbackHub
+from tests.support.loopback import LoopbackHub
 
 # The long form, with every tool and every interruption, is scripts/make_leftovers_table.py.
 CASES = [

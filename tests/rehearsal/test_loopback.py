@@ -23,10 +23,10 @@ import requests
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from setup_manager.rehearsal import faults as f
-from setup_manager.rehearsal.content import GeneratedContent, as_content, pieces
-from setup_manager.rehearsal.exchange import Answer, Fault, Kind, Request, content_answer
-from setup_manager.rehearsal.loopback import Access, LoopbackHub
+from tests.support import faults as f
+from tests.support.content import GeneratedContent, as_content, pieces
+from tests.support.exchange import Answer, Fault, Kind, Request, content_answer
+from tests.support.loopback import Access, LoopbackHub
 from tests.support.waiting import wait_until
 
 StartHub = Callable[..., LoopbackHub]

@@ -1,7 +1,7 @@
 """A real installation over a bad line, and reports of it and of the real catalogue."""
 
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,20 +9,20 @@ import pytest
 from setup_manager.app import install
 from setup_manager.catalog.load import load_catalog
 from setup_manager.machine.facts import Container, Disk, Machine, MemoryUser
-from setup_manager.rehearsal.faults import BadLine
-from setup_manager.rehearsal.loopback import LoopbackHub
 from setup_manager.rehearsal.model import (
     FILE_NAME,
     REPOSITORY,
     VARIANT,
+    catalog_path,
     model_path,
-    rehearsal_catalog,
 )
 from setup_manager.report.content import Content
 from setup_manager.report.facts import ReportRequest, gather
 from setup_manager.session.session import Session
 from setup_manager.units import GIB
 from tests.fit.machines import cpu_machine
+from tests.support.faults import BadLine
+from tests.support.loopback import LoopbackHub
 from tests.support.sessions import session_at
 
 CREATED_AT = "2026-05-04T03:02:01+00:00"
@@ -36,7 +36,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Session:
     home = tmp_path_factory.mktemp("report") / "alice"
     with LoopbackHub({REPOSITORY: {FILE_NAME: model_path()}}, faults=[BadLine()]) as hub:
         session = session_at(home, hub.endpoint)
-        session.catalog = rehearsal_catalog(hub.artifact(REPOSITORY, FILE_NAME).commit)
+        session.catalog = load_catalog(catalog_path())
         request = install.Request(model=VARIANT, context=4096, runtime="embedded")
         install.run(session, install.plan(session, request))
     return session
@@ -70,14 +70,3 @@ def private_machine(available_gib: float = 6.0) -> Machine:
     )
     disk = Disk("/home/alice/models", 10**11, 10**12, "ext4", device="alices-usb-stick")
     return replace(machine, disks=(disk,), container=Container(proxies=("ALICE_PROXY",)))
-
-
-def catalog_document() -> dict[str, object]:
-    """The rehearsal's catalogue as a file has it."""
-    catalog = rehearsal_catalog("c" * 40)
-    variants = {}
-    for key, variant in catalog.variants.items():
-        fields = asdict(variant)
-        del fields["key"]
-        variants[key] = fields
-    return {"schema": 1, "variants": variants, "files": [asdict(file) for file in catalog.files]}

@@ -1,13 +1,13 @@
 """`gemma-setup report` as a user runs it."""
 
-import json
 from pathlib import Path
 
 import pytest
 
+from setup_manager.rehearsal.model import catalog_path
 from setup_manager.session.session import Session
 from tests.cli.runner import Program, program_at
-from tests.report.conftest import MODEL, catalog_document
+from tests.report.conftest import MODEL
 
 
 @pytest.fixture
@@ -15,10 +15,8 @@ def program(installed: Session, tmp_path: Path) -> Program:
     """The program in the home in which a model is installed, with the catalogue that knows it."""
     home = tmp_path / "home"
     home.mkdir()
-    catalog = tmp_path / "catalog.json"
-    catalog.write_text(json.dumps(catalog_document()), "utf-8")
     program = program_at(home)
-    own = {**installed.environment, "GEMMA_SETUP_CATALOG": str(catalog)}
+    own = {**installed.environment, "GEMMA_SETUP_CATALOG": str(catalog_path())}
     return Program(home, {**program.environment, **own})
 
 

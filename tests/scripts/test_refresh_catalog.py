@@ -8,7 +8,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +16,8 @@ import pytest
 from scripts.refresh_catalog import CATALOG, formatted, refreshed
 from setup_manager.catalog.load import load_catalog
 from setup_manager.net.choosing import RemoteFile, Snapshot
-from setup_manager.rehearsal.loopback import Access, LoopbackHub
-from setup_manager.rehearsal.model import rehearsal_catalog
+from setup_manager.rehearsal.model import catalog_path
+from tests.support.loopback import Access, LoopbackHub
 
 ROOT = Path(__file__).parents[2]
 REPOSITORY = "org/gemma-4-rehearsal-it-GGUF"
@@ -31,9 +30,7 @@ def digest(content: bytes) -> str:
 
 
 def written(path: Path, files: list[dict[str, Any]]) -> Path:
-    variants = {
-        key: asdict(variant) for key, variant in rehearsal_catalog("0" * 40).variants.items()
-    }
+    variants = json.loads(catalog_path().read_text("utf-8"))["variants"]
     document = {"schema": 1, "as_of": "2026-01", "variants": variants, "files": files}
     path.write_text(formatted(document), "utf-8")
     return path

@@ -94,7 +94,7 @@ class Result:
 
     @property
     def reused_bytes(self) -> int:
-        """Bytes that were here already."""
+        """Bytes that were already here."""
         return sum(file.reused_bytes for file in self.files)
 
     @property

@@ -344,7 +344,7 @@ def _refuse_unready(checked: check.Result) -> None:
             f"This machine is not ready: {first.name}.",
             code=None if kind is InsufficientMemoryError else "check-failed",
             context=[f"{failure.name}: {failure.detail}" for failure in failures],
-            hint=first.advice or "Run `gemma-setup check` for the whole picture.",
+            hint=first.advice or "Run `gemma-setup check` for details.",
         )
 
 

@@ -88,7 +88,7 @@ def choose_runtime(
     """
     judged = {status.name: REGISTRY[status.name].judged(status, variant) for status in statuses}
     if wanted != "auto":
-        return ChosenRuntime(_required(judged[wanted]), "as asked for with --runtime")
+        return ChosenRuntime(_required(judged[wanted]), "chosen with --runtime")
     for name, kind in REGISTRY.items():
         if kind.ready(judged[name]):
             return ChosenRuntime(judged[name], kind.reason)
@@ -107,7 +107,7 @@ def _required(status: RuntimeStatus) -> RuntimeStatus:
         context=[
             fact for fact in (f"{status.version} {status.path}".strip(), status.detail) if fact
         ],
-        hint=f"{status.hint or kind.how_to_get()} Or leave out --runtime to use what is here.",
+        hint=f"{status.hint or kind.how_to_get()} Or leave out --runtime to use what is installed.",
     )
 
 
@@ -177,8 +177,8 @@ def plan(session: Session, request: Request) -> Plan:
     """
     if session.network.offline:
         raise DownloadFailedError(
-            "The official build of llama.cpp cannot be fetched offline.",
-            hint="Unset HF_HUB_OFFLINE, or install llama.cpp in another way.",
+            "The official build of llama.cpp cannot be downloaded offline.",
+            hint="Unset HF_HUB_OFFLINE, or install llama.cpp another way.",
         )
     builds = installable(session).builds
     build = builds.offer(session.network, session.machine, request.backend, session.releases_url)
@@ -218,7 +218,7 @@ def plan_removal(session: Session, request: RemovalRequest) -> InstalledBuild:
         if build.name == wanted or (wanted is None and build.current):
             return build
     raise UsageError(
-        "No such build of llama.cpp was installed by gemma-setup.",
+        "gemma-setup has installed no such build of llama.cpp.",
         code="not-installed",
         context=[f"installed: {', '.join(build.name for build in builds) or 'none'}"],
         hint="`gemma-setup runtime list` shows them.",

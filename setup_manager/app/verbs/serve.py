@@ -15,6 +15,18 @@ from setup_manager.library import InstalledModel, Registration
 from setup_manager.runtimes import REGISTRY, Opening, RuntimeStatus, StartOptions
 from setup_manager.session import Session
 
+__all__ = [
+    "InstalledModel",
+    "Plan",
+    "Request",
+    "Result",
+    "StartCommands",
+    "ask_command",
+    "plan",
+    "run",
+    "start_commands",
+]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Request(Run):
@@ -104,7 +116,7 @@ def _as_server(status: RuntimeStatus) -> RuntimeStatus:
     own = REGISTRY[status.name].own_server
     if not own:
         return status
-    hint = f"{status.name} serves by itself: `{own}`."
+    hint = f"{status.name} has its own server: `{own}`."
     return replace(status, found=False, endpoint="", hint=hint)
 
 

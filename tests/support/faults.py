@@ -17,8 +17,8 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from urllib.parse import parse_qs, urlsplit
 
-from setup_manager.rehearsal.content import Content
-from setup_manager.rehearsal.exchange import (
+from tests.support.content import Content
+from tests.support.exchange import (
     Answer,
     Fault,
     Kind,
@@ -26,7 +26,7 @@ from setup_manager.rehearsal.exchange import (
     content_answer,
     text_answer,
 )
-from setup_manager.rehearsal.loopback import expired_answer
+from tests.support.loopback import expired_answer
 
 Match = Callable[[Request], bool]
 
@@ -94,7 +94,7 @@ def sometimes(
     probability: float, *, seed: int, fault: Fault, match: Match = content_requests
 ) -> Fault:
     """Meet matching requests with a probability; the seed fixes which ones by their number."""
-    dice = random.Random(seed)  # noqa: S311 - not for secrets
+    dice = random.Random(seed)
     return _Counted(fault, match, lambda _: dice.random() < probability)
 
 

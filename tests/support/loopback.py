@@ -24,8 +24,8 @@ from typing import Self
 from urllib.parse import parse_qs, quote, unquote, urlencode, urlsplit
 
 from setup_manager.catalog import Artifact, Role
-from setup_manager.rehearsal.content import Content, as_content
-from setup_manager.rehearsal.exchange import (
+from tests.support.content import Content, as_content
+from tests.support.exchange import (
     Answer,
     Exchange,
     Fault,
@@ -34,7 +34,7 @@ from setup_manager.rehearsal.exchange import (
     content_answer,
     text_answer,
 )
-from setup_manager.rehearsal.wire import WireServer
+from tests.support.wire import WireServer
 
 _SECRET = b"loopback"
 # What a repository's .gitattributes usually hands to LFS.

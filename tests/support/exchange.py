@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from setup_manager.rehearsal.content import Content, HeldContent
+from tests.support.content import Content, HeldContent
 
 EMPTY = HeldContent(b"")
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)")

@@ -17,8 +17,8 @@ from collections.abc import Callable, Iterator
 from email.utils import formatdate
 from http import HTTPStatus
 
-from setup_manager.rehearsal.content import pieces
-from setup_manager.rehearsal.exchange import Answer, Exchange, Request
+from tests.support.content import pieces
+from tests.support.exchange import Answer, Exchange, Request
 
 _HEAD_LIMIT_BYTES = 64 * 1024
 _PACED_PIECES_PER_SECOND = 20

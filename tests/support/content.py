@@ -71,7 +71,7 @@ class GeneratedContent:
 
     def __init__(self, size_bytes: int, seed: int = 0) -> None:
         self.size_bytes = size_bytes
-        self._noise = random.Random(seed).randbytes(_BLOCK_BYTES)  # noqa: S311 - not for secrets
+        self._noise = random.Random(seed).randbytes(_BLOCK_BYTES)
 
     @cached_property
     def sha256(self) -> str:
