@@ -102,7 +102,7 @@ class SmokeFailedError(SetupError):
 
 
 class BusyError(SetupError):
-    """Another process is at this very file."""
+    """Another process is downloading this very file."""
 
     default_code = "busy"
     exit_code = 18
@@ -145,17 +145,17 @@ def _rows(error: type[SetupError], **rows: tuple[str, str]) -> dict[str, ErrorCo
     }
 
 
-_KEPT = "The same command goes on from what came."
+_KEPT = "The same command continues from there."
 CODES: Mapping[str, ErrorCode] = MappingProxyType(
     _rows(
         SetupError,
         failed=("Something else failed.", "The hint says what to do."),
         internal=("A bug in gemma-setup.", "Set GEMMA_SETUP_DEBUG=1 to see where, and report it."),
-        declined=("You answered no.", "Add --dry-run to look only."),
+        declined=("You answered no.", "Add --dry-run to see the plan only."),
         check_failed=("`check` found a blocking problem.", "Each line marked ✗ says what to do."),
         output_unwritable=(
             "The output file cannot be written.",
-            "Name a file in a folder of yours with --output.",
+            "Choose a writable file with --output.",
         ),
         state_unwritable=("The state folder cannot be written.", "Set GEMMA_SETUP_HOME."),
         folder_not_writable=("A folder cannot be changed.", "Change its permissions."),
@@ -171,12 +171,15 @@ CODES: Mapping[str, ErrorCode] = MappingProxyType(
         needs_yes=("Confirmation is needed and nobody can be asked.", "Add --yes."),
         bad_model=("That is not a MODEL.", "`gemma-setup list` shows the catalogue."),
         unknown_variant=("There is no such variant.", "`gemma-setup list` shows them."),
-        unknown_quantization=("There is no such quantization.", "Take one of those listed."),
-        unknown_architecture=("It is no Gemma 4.", "`gemma-setup download` fetches it anyway."),
+        unknown_quantization=("There is no such quantization.", "Choose one from the list."),
+        unknown_architecture=("It is not a Gemma 4 model.", "`gemma-setup download` works anyway."),
         ambiguous_model=("The name fits several files.", "Name the file."),
-        not_installed=("The model is not here.", "`gemma-setup list --installed` shows what is."),
+        not_installed=(
+            "The model is not installed.",
+            "`gemma-setup list --installed` shows what is installed.",
+        ),
         not_registered=("No runtime knows the model.", "Run `gemma-setup register` first."),
-        no_gguf=("The repository has no GGUF file.", "Take one whose name ends in GGUF."),
+        no_gguf=("The repository has no GGUF file.", "Choose one whose name ends in GGUF."),
         no_projector=("The repository has no projector.", "Leave out --with-projector."),
         no_drafter=("The repository has no drafter.", "Leave out --with-drafter."),
         drafter_not_comparable=(
@@ -184,17 +187,17 @@ CODES: Mapping[str, ErrorCode] = MappingProxyType(
             "Use --runtime llama.cpp or embedded.",
         ),
         bad_catalog=("The catalogue file is wrong.", "Correct it, or leave out --catalog."),
-        bad_configuration=("The configuration file is wrong.", "Correct the line that is named."),
+        bad_configuration=("The configuration file is wrong.", "Correct the line in the message."),
         bad_machine=("The machine file is wrong.", "Write it with `gemma-setup check --json`."),
-        bad_endpoint=("That is not the address of a hub.", "Write it as https://host."),
+        bad_endpoint=("Not a hub address.", "Write it as https://host."),
         bad_argument=("An argument of the API is wrong.", "The message names it."),
         no_home=("There is no home folder.", "Set HOME or GEMMA_SETUP_HOME."),
     )
     | _rows(
         InsufficientDiskError,
-        insufficient_disk=("Too little room.", f"Free some, or use --models-dir. {_KEPT}"),
+        insufficient_disk=("Not enough disk space.", f"Free some, or use --models-dir. {_KEPT}"),
         disk_quota=("The disk quota is used up.", f"Free some, or use --models-dir. {_KEPT}"),
-        file_too_large=("The file system takes no file that large.", "Use --models-dir."),
+        file_too_large=("The file is too large for the file system.", "Use --models-dir."),
     )
     | _rows(
         InsufficientMemoryError,
@@ -209,48 +212,50 @@ CODES: Mapping[str, ErrorCode] = MappingProxyType(
         no_route=("The hub cannot be reached.", "Check the network, the proxy and HF_ENDPOINT."),
         offline=("Offline mode forbids it.", "Unset HF_HUB_OFFLINE."),
         certificate=("A certificate is not trusted.", "Check the CA bundle and the clock."),
-        proxy=("The proxy refuses or does not answer.", "Check the variable that is named."),
-        login_page=("A web page came instead.", "Log in to the network in a browser."),
-        not_a_hub=("What answers is not a hub.", "Check HF_ENDPOINT and --mirror."),
-        hub_unavailable=("The server fails.", "Wait a few minutes, or use --mirror."),
+        proxy=("The proxy refuses or does not answer.", "Check the variable in the message."),
+        login_page=("The server sent a web page.", "Log in to the network in a browser."),
+        not_a_hub=("The server is not a hub.", "Check HF_ENDPOINT and --mirror."),
+        hub_unavailable=("The server has a problem.", "Wait a few minutes, or use --mirror."),
         rate_limited=("Too many requests.", "Wait as long as the hint says; use a token."),
         insecure_redirect=("A redirect leaves https.", "Use another --mirror."),
         file_missing=("The server has no such file.", "Check its name, or use --latest."),
-        disk_error=("The disk fails.", "Look at the system's log."),
+        disk_error=("The disk reported an error.", "Check the system log."),
         not_writable=("The models folder cannot be written.", "Use --models-dir."),
         name_too_long=("A file name is too long.", "Use a shorter --models-dir."),
     )
     | _rows(
         VerificationFailedError,
         verification_failed=("The content is wrong.", "Use another --mirror or --latest."),
-        not_a_gguf=("It is no GGUF file.", "Take another file."),
-        no_digest=("The hub gives no SHA-256.", "Take another file."),
-        missing_shard=("A part of a split model is missing.", "Take another quantization."),
-        unsafe_name=("A name from the hub is not safe as a path.", "Take another repository."),
+        not_a_gguf=("Not a GGUF file.", "Choose another file."),
+        no_digest=("The hub has no SHA-256.", "Choose another file."),
+        missing_shard=("A part of a split model is missing.", "Choose another quantization."),
+        unsafe_name=("A name from the hub is not safe as a path.", "Choose another repository."),
     )
     | _rows(
         AccessDeniedError,
-        access_denied=("It cannot be had.", "Check the token and the spelling."),
-        gated=("The terms were not accepted.", "Accept them at the page that is named."),
-        forbidden=("The hub does not hand it out.", "Look at the page in a browser."),
+        access_denied=("Access was denied.", "Check the token and the spelling."),
+        gated=("The terms were not accepted.", "Accept them on the page in the message."),
+        forbidden=("The hub refuses to send it.", "Open the page in a browser."),
         bad_token=("The token is not valid.", "Set HF_TOKEN to a new one, or unset it."),
         no_repository=("There is no such repository, or it is private.", "Check the spelling."),
         no_revision=("There is no such revision.", "Leave out @REVISION."),
-        no_file=("The repository has no such file.", "Take one of those listed."),
+        no_file=("The repository has no such file.", "Choose one from the list."),
     )
     | _rows(
         RuntimeMissingError,
         runtime_missing=(
-            "No runtime is found, none runs, or it is too old.",
-            "Run `gemma-setup runtime install llama.cpp`, or update the one that is here.",
+            "No runtime was found, none is running, or it is too old.",
+            "Run `gemma-setup runtime install llama.cpp`, or update the installed one.",
         ),
     )
     | _rows(
         RegistrationFailedError,
-        registration_failed=("The runtime did not take the model.", "Use --name if it is taken."),
+        registration_failed=("The runtime did not accept the model.", "Use --name if it is taken."),
     )
-    | _rows(SmokeFailedError, smoke_failed=("It runs, but not right.", "The reasons name why."))
-    | _rows(BusyError, busy=("Another process has this file.", "Let it finish."))
+    | _rows(
+        SmokeFailedError, smoke_failed=("It runs, but gives wrong answers.", "The reasons say why.")
+    )
+    | _rows(BusyError, busy=("Another process is downloading this file.", "Let it finish."))
     | _rows(InterruptedByUserError, interrupted=("Ctrl-C or SIGTERM.", _KEPT))
 )
 """Every error code that the program can give; documentation is made from it."""

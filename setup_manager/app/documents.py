@@ -11,9 +11,9 @@ from setup_manager.fit import Choice, Explanation, Recommendation
 # What each piece of the memory bar is.
 PART_NOTES = {
     "weights": "the file",
-    "per-layer embeddings": "a row a token, read from the file; may leave memory",
-    "copy on the GPU": "its original in the file may leave memory",
-    "rearranged copy": "its original in the file may leave memory",
+    "per-layer embeddings": "one row per token, read from the file; reclaimable",
+    "copy on the GPU": "the original in the file is reclaimable",
+    "rearranged copy": "the original in the file is reclaimable",
     "KV cache": "the conversation",
     "scratch": "for one batch",
     "projector": "for images",

@@ -41,7 +41,9 @@ def find_recorded(session: Session, text: str) -> InstalledModel:
     """
     known = session.inventory.find(text) or session.inventory.find(Subject(session, text).name)
     if known is None:
-        raise not_installed(session, text, "`gemma-setup list --installed` shows what is here.")
+        raise not_installed(
+            session, text, "`gemma-setup list --installed` shows what is installed."
+        )
     return known
 
 
@@ -71,10 +73,10 @@ def _complete(model: InstalledModel) -> InstalledModel:
         return model
     missing = next((file for file in model.files if not file.present), None)
     if missing is None:
-        problem, facts = "has no files here", ["its weights were never downloaded"]
+        problem, facts = "has no files on this machine", ["its weights were never downloaded"]
     elif missing in model.unfinished:
         arrived = format_size(missing.arrived_bytes)
-        problem, facts = "is not fully downloaded", [f"{arrived} of it are here"]
+        problem, facts = "is not fully downloaded", [f"{arrived} of it downloaded"]
     else:
         problem, facts = "has a missing or changed file", [str(missing.path)]
     raise UsageError(

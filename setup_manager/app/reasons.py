@@ -24,7 +24,7 @@ def choice_reasons(choice: Choice) -> list[str]:
 def _missing(choice: Choice) -> Iterator[str]:
     yield (
         f"needs {format_memory(choice.memory.needed_bytes)} of main memory, "
-        f"{format_memory(choice.available_bytes)} are available: "
+        f"{format_memory(choice.available_bytes)} available: "
         f"{format_memory(choice.shortfall_bytes)} short"
     )
     remedy = choice.remedy
@@ -50,27 +50,25 @@ def _changed(before: Settings, after: Settings) -> str:
 
 def _taken(choice: Choice) -> Iterator[str]:
     needed, free = choice.memory.needed_bytes, choice.available_bytes
-    yield (
-        f"takes {format_memory(needed)} of the {format_memory(free)} main memory that is available"
-    )
+    yield (f"takes {format_memory(needed)} of the {format_memory(free)} of main memory available")
     if choice.memory.devices:
         yield _cards(choice)
     if choice.memory.needed_bytes > free - choice.headroom_bytes:
         yield (
             f"leaves {format_memory(free - needed)} free where "
-            f"{format_memory(choice.headroom_bytes)} should stay: close programs first"
+            f"{format_memory(choice.headroom_bytes)} should stay free: close programs first"
         )
     elif choice.longest_context > choice.context:
-        yield f"would hold up to {choice.longest_context:,} tokens of context"
+        yield f"fits up to {choice.longest_context:,} tokens of context"
     if choice.below_floor:
         yield (
-            f"its quantization costs {choice.quality_loss:.0f} points of quality: ranked by speed "
-            "only behind those that lose less"
+            f"its quantization costs {choice.quality_loss:.0f} points of quality: by speed it "
+            "ranks after those that lose less"
         )
     if not choice.confirmed:
-        yield "its size is computed, not confirmed by the hub"
+        yield "size estimated, not confirmed by the hub"
     if choice.download_seconds is not None:
-        yield f"fetched in about {format_duration(choice.download_seconds)}"
+        yield f"downloads in about {format_duration(choice.download_seconds)}"
 
 
 def _cards(choice: Choice) -> str:
@@ -97,9 +95,9 @@ def nothing_fits(recommendation: Recommendation, machine: Machine) -> Insufficie
     nearest = recommendation.rejected[0]
     first, *remedies = choice_reasons(nearest)
     return InsufficientMemoryError(
-        f"No Gemma 4 model fits into the {free} of memory that are available.",
+        f"No Gemma 4 model fits into the {free} of memory available.",
         context=[f"nearest: {nearest.model} {first}"],
-        hint="Make room and run `gemma-setup recommend` again: "
+        hint="Free memory and run `gemma-setup recommend` again: "
         f"{nearest.model} {'; or '.join(remedies)}.",
     )
 
@@ -123,7 +121,7 @@ def _layer_sentence(explanation: Explanation) -> str:
         f"{story.local_layers} only a window of {story.window:,} tokens"
     )
     if story.sharing_layers:
-        said += f", {story.sharing_layers} keep nothing and read another's"
+        said += f", {story.sharing_layers} store nothing and reuse another layer's"
     return said
 
 
@@ -146,8 +144,8 @@ def _reading_sentences(explanation: Explanation) -> Iterator[str]:
     read = format_memory(explanation.read_bytes_per_token)
     if explanation.experts is not None:
         yield (
-            f"big, since all {explanation.experts} experts of a layer must be at hand; fast, since "
-            f"a token uses {explanation.used_experts} of them and reads {read} of "
+            f"large, because all {explanation.experts} experts of a layer must be in memory; fast, "
+            f"because a token uses only {explanation.used_experts} of them and reads {read} of "
             f"{format_memory(explanation.size_bytes)}"
         )
     speed = explanation.speed
@@ -155,7 +153,7 @@ def _reading_sentences(explanation: Explanation) -> Iterator[str]:
     binds = "the arithmetic of this CPU" if arithmetic else "memory bandwidth"
     yield (
         f"a token reads {read} of weights: {binds} allows "
-        f"{explanation.ceiling_tokens_per_second:.1f} tokens a second at best, "
+        f"{explanation.ceiling_tokens_per_second:.1f} tokens/s at best, "
         f"{speed.tokens_per_second:.1f} are likely"
     )
 
@@ -165,16 +163,16 @@ def _copy_sentences(explanation: Explanation) -> Iterator[str]:
     copies = memory.weights_bytes - explanation.size_bytes
     if not memory.gpu_layers and copies > 0:
         yield (
-            f"the engine rearranges {format_memory(copies)} for this CPU; the originals may leave "
-            "memory"
+            f"the engine rearranges {format_memory(copies)} for this CPU; the originals are "
+            "reclaimable"
         )
     if explanation.mapped_in_place:
-        yield "the GPU uses the file where it lies in main memory: nothing is copied"
+        yield "the GPU uses the file in main memory directly: nothing is copied"
     if memory.growth_bytes:
         yield (
             f"Ollama's engine may keep up to {format_memory(memory.growth_bytes)} more in main "
-            "memory over time (prompt cache and checkpoints); that cannot be capped from here"
+            "memory over time (prompt cache and checkpoints); gemma-setup cannot cap that"
         )
     if not memory.confirmed:
-        yield "the file's size is computed from its quantization, not confirmed by the hub"
-    yield f"what of the file goes where follows from {explanation.source}"
+        yield "the file size is estimated from its quantization, not confirmed by the hub"
+    yield f"the file's layout is taken from {explanation.source}"

@@ -172,7 +172,7 @@ def _read_machine_file(path: Path) -> Machine:
             document = json.loads(file.read(_MAX_MACHINE_FILE_BYTES))
     except (OSError, ValueError, RecursionError) as error:
         raise UsageError(
-            f"{path} is no machine description.",
+            f"{path} is not a machine description.",
             code="bad-machine",
             context=[str(error)],
             hint="Make one with `gemma-setup check --json > machine.json` on that machine.",

@@ -15,7 +15,7 @@ from setup_manager.session import Session
 def plan_transfer(
     session: Session, model: Model, *, copied_bytes: int = 0, copied_to: Path | None = None
 ) -> DownloadPlan:
-    """Work out what a download will do, from what is here already.
+    """Work out what a download will do, from what is already here.
 
     Args:
         session: What to work with.

@@ -83,7 +83,7 @@ class Architecture:
 
     def __post_init__(self) -> None:
         if len(self.feed_forward_lengths) != self.layers:
-            raise ValueError(f"feed_forward_lengths must be {self.layers} numbers, one a layer")
+            raise ValueError(f"feed_forward_lengths must be {self.layers} numbers, one per layer")
 
     @classmethod
     def of_header(cls, header: Header) -> Architecture:
@@ -96,13 +96,13 @@ class Architecture:
         if header.architecture != "gemma4":
             raise UsageError(
                 f"This file is of architecture {header.architecture or 'unknown'}, not gemma4.",
-                hint="Take a Gemma 4 text model; `gemma-setup list` shows those that are known.",
+                hint="Choose a Gemma 4 text model; `gemma-setup list` shows the known ones.",
             )
         try:
             return _architecture(_Metadata(header), {tensor.name for tensor in header.tensors})
         except (KeyError, TypeError, ValueError) as error:
             raise UsageError(
-                "This file does not describe a whole Gemma 4 model.",
+                "This file does not describe a complete Gemma 4 model.",
                 context=[str(error)],
                 hint="Take it from another repository; `gemma-setup list` shows those that are "
                 "known.",
@@ -144,7 +144,7 @@ class _Metadata:
 def _architecture(metadata: _Metadata, names: AbstractSet[str]) -> Architecture:
     layers = metadata.number("block_count")
     if layers > _MOST_BLOCKS:
-        raise ValueError(f"{layers} blocks are too many to be true")
+        raise ValueError(f"{layers} blocks are implausibly many")
     shared = metadata.number("attention.shared_kv_layers", 0)
     local = metadata.row("attention.sliding_window_pattern", layers)
     everywhere = [layer for layer in range(layers) if not local[layer]]

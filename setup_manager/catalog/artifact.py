@@ -83,7 +83,7 @@ def _wrong_repository(name: str) -> str | None:
     if not _REPOSITORY.fullmatch(name) or len(name) > 200:
         return "is not of the form org/name"
     # "--" stands for "/" in the cache's folder names; the hub forbids both pairs in names.
-    return "has '--' or '..' in it" if "--" in name or ".." in name else None
+    return "contains '--' or '..'" if "--" in name or ".." in name else None
 
 
 @dataclass(frozen=True, slots=True)

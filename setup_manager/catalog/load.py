@@ -69,8 +69,8 @@ def _bad_catalog(source: str, problem: str) -> UsageError:
         "The catalogue cannot be used.",
         code="bad-catalog",
         context=[f"catalogue: {source}", problem],
-        hint="Correct the file, or leave out --catalog and GEMMA_SETUP_CATALOG to use the "
-        "catalogue of the package; its form is in setup_manager/catalog/catalog.schema.json.",
+        hint="Correct the file (schema: setup_manager/catalog/catalog.schema.json), or leave "
+        "out --catalog and GEMMA_SETUP_CATALOG to use the built-in catalogue.",
     )
 
 

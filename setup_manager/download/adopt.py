@@ -125,7 +125,7 @@ class _Adoption:
             view = buffer[: min(len(buffer), end - position)]
             count = self._disk.read_at(source, view, position - self._shift)
             if count == 0:
-                raise OSError(5, "the source became shorter while it was copied")
+                raise OSError(5, "the source shrank while it was copied")
             crc = zlib.crc32(view[:count], crc)
             if not shared:
                 self._held.write(position, view[:count])

@@ -103,7 +103,7 @@ class Downloader:
             DownloadFailedError: The transfer failed; what came is kept.
             VerificationFailedError: The content is wrong.
             AccessDeniedError: A token, a licence or a repository that cannot be had.
-            BusyError: Another process is at a file and `options.wait` is false.
+            BusyError: Another process is downloading a file and `options.wait` is false.
             InterruptedByUserError: `cancel` was set.
         """
         around = Surroundings(

@@ -14,7 +14,7 @@ from enum import StrEnum
 class Kind(StrEnum):
     """What happened."""
 
-    START = "start"  # a file begins; bytes says what is here already
+    START = "start"  # a file begins; bytes says what is already here
     PROGRESS = "progress"
     RETRY = "retry"  # a request is repeated; message says why
     WAIT = "wait"  # a server or another process makes us wait; seconds says how long

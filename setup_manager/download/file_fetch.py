@@ -84,7 +84,7 @@ class FileFetch:
         self._retries_before = around.retries
 
     def fetch(self) -> VerifiedFile:
-        """Bring the file to its final name, whatever of it is here already.
+        """Bring the file to its final name, whatever of it is already here.
 
         Raises:
             SetupError: See `Downloader.execute`.
@@ -119,11 +119,11 @@ class FileFetch:
         return FileLock(
             self._places.lock,
             wait=self._options.wait,
-            on_wait=lambda: self._tell(Kind.WAIT, "another process is fetching this file"),
+            on_wait=lambda: self._tell(Kind.WAIT, "another process is downloading this file"),
             cancelled=self._around.cancel.is_set,
         )
 
-    # A file that is here already
+    # A file that is already here
 
     def _installed(self, *, may_read: bool) -> VerifiedFile | None:
         """Recognise a file by its stamp, or by hashing it once."""
@@ -139,10 +139,10 @@ class FileFetch:
         if not may_read and (recorded != stamp or unfinished):
             return None
         if recorded != stamp:
-            self._tell(Kind.VERIFY, "a file of this name is here already")
+            self._tell(Kind.VERIFY, "a file with this name already exists")
             coverage = self._matching(content)
             if coverage is None:
-                self._tell(Kind.DAMAGED, "the file of this name is not what it must be")
+                self._tell(Kind.DAMAGED, "the existing file has the wrong content")
                 return None
             write_checks(folder, artifact, stamp, coverage, self._disk)
         remove_leftovers(self._places, self._disk)
@@ -184,11 +184,11 @@ class FileFetch:
     def _complete(self, assembly: Assembly, reused: int) -> VerifiedFile:
         artifact, folder = self._artifact, self._options.checks_dir
         self._meter.sample(time.monotonic(), reused)
-        self._tell(Kind.START, f"{format_size(reused)} are here already" if reused else "")
+        self._tell(Kind.START, f"{format_size(reused)} already here" if reused else "")
         assembly.run(self._watch)
         look = SecondLook(artifact, assembly, self._watch)
         if assembly.digest != artifact.sha256:
-            self._tell(Kind.VERIFY, "the digest is wrong: looking for what is damaged")
+            self._tell(Kind.VERIFY, "wrong digest: locating the damage")
             look.run()
             self._watch(0)
         assembly.held.seal()

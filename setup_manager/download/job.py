@@ -127,7 +127,7 @@ class VerifiedFile:
         artifact: What it was held to.
         path: Where a user finds it: the snapshot link in the hub cache, or the plain file.
         fetched_bytes: Bytes that came over the network for it in this run.
-        reused_bytes: Bytes that were here already.
+        reused_bytes: Bytes that were already here.
         retries: Requests that had to be repeated.
         seconds: How long it took.
     """

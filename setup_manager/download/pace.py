@@ -43,7 +43,7 @@ class ConnectionCount:
         Args:
             rate: Bytes per second over all connections.
             pressed: Whether the machine is short of something; then connections go down.
-            held_back: Whether reads had to wait for this machine's disk or hash; then more
+            held_back: Whether reads waited for this machine's disk or hash; then more
                 connections cannot help.
 
         Returns:

@@ -88,7 +88,7 @@ class FilePlan:
 
     @property
     def reuse_bytes(self) -> int:
-        """Bytes that are here already."""
+        """Bytes that are already here."""
         return self.artifact.size_bytes if self.installed else self.coverage.covered_bytes
 
     @property
@@ -136,7 +136,7 @@ class DownloadPlan:
 
     @property
     def reuse_bytes(self) -> int:
-        """Bytes that are here already."""
+        """Bytes that are already here."""
         return sum(file.reuse_bytes for file in self.files)
 
     @property
@@ -150,7 +150,7 @@ class DownloadPlan:
         return self.write_bytes + self.copied_bytes
 
     def check_room(self) -> None:
-        """Refuse a plan that there is no room for; counts what is here already.
+        """Refuse a plan that there is no room for; counts what is already here.
 
         Raises:
             InsufficientDiskError: With the numbers.
@@ -158,22 +158,22 @@ class DownloadPlan:
         shared = 0 if self.copies_room else self.copied_bytes
         if (lacking := self._lacking(self.room, self.write_bytes + shared)) > 0:
             raise InsufficientDiskError(
-                "There is not enough room on the disk.",
+                "Not enough disk space.",
                 context=self._facts(shared),
-                hint=f"Free {format_size(lacking)} (`gemma-setup clean` drops old partials), or "
-                "choose another place with `--models-dir DIR`.",
+                hint=f"Free {format_size(lacking)} (`gemma-setup clean` deletes old partial "
+                "downloads), or choose another folder with `--models-dir DIR`.",
             )
         other = self.copies_room
         if other is not None and self._lacking(other, self.copied_bytes) > 0:
             raise InsufficientDiskError(
-                "There is not enough room for the runtime's copy.",
+                "Not enough disk space for the runtime's copy.",
                 context=[
                     str(other.folder),
                     f"needed {format_size(self.copied_bytes)}",
                     self._free(other),
                 ],
-                hint="Free some space there, or move the runtime's store (for Ollama's server, "
-                "OLLAMA_MODELS).",
+                hint="Free some space there, or move the runtime's store "
+                "(OLLAMA_MODELS for Ollama).",
             )
 
     def _lacking(self, room: Room, needed: int) -> int:
@@ -184,7 +184,7 @@ class DownloadPlan:
         needed = self.write_bytes + shared_bytes
         return [
             f"needed {format_size(needed)}: {format_size(self.write_bytes)} for the files{copy}",
-            f"here already {format_size(self.reuse_bytes)}",
+            f"already here {format_size(self.reuse_bytes)}",
             self._free(self.room),
         ]
 
@@ -209,7 +209,7 @@ def check_artifact(artifact: Artifact) -> None:
                 f"path {artifact.path!r}",
                 f"SHA-256 {artifact.sha256!r}, {artifact.size_bytes} bytes",
             ),
-            hint="Use another catalogue or repository: such a name may not be used as a path.",
+            hint="Use another catalogue or repository: this name is not safe as a path.",
         )
 
 

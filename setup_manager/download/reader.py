@@ -65,7 +65,7 @@ class RangeReader:
             time.sleep(min(backoff(attempt, self._options), _LONGEST_PAUSE_SECONDS))
         if sources and all(source.ranges is False for source in sources):
             raise NoRangesError(
-                f"No server gives parts of {artifact.path}.",
+                f"No server supports partial downloads of {artifact.path}.",
                 code="no-ranges",
                 context=list(dict.fromkeys(facts)),
                 hint="Use another --mirror: this one serves whole files only.",
@@ -84,7 +84,9 @@ class RangeReader:
         if skip > _MOST_SKIPPED_BYTES:
             stream.abort()
             stream.close()
-            raise RequestError(Verdict(Action.DROP, "it serves no ranges", Fault.SERVER))
+            raise RequestError(
+                Verdict(Action.DROP, "it does not support range requests", Fault.SERVER)
+            )
         data = bytearray(skip + length)
         view = memoryview(data)
         at = 0

@@ -71,7 +71,7 @@ class SecondLook:
         if not self._replace_wrong():
             actual = self._assembly.digest
             self._assembly.held.drop()
-            detail = f"{self._differing} chunks came differently the second time"
+            detail = f"{self._differing} chunks differed on the second download"
             raise wrong_content(self._artifact, actual, [detail])
 
     def _replace_damaged_here(self) -> bool:
@@ -92,7 +92,7 @@ class SecondLook:
                 if not differing:
                     continue
                 self._differing += len(differing)
-                self._tell(differing, "came differently the second time")
+                self._tell(differing, "differed on the second download")
                 self._assembly.refetch(differing, self._watch, source)
                 if self._right:
                     self._blame(source)

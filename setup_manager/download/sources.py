@@ -154,7 +154,7 @@ class Source:
         if seconds is None:
             seconds = 4 * backoff(self._pauses, self._options)
         if seconds > self._options.longest_wait_seconds:
-            reason = f"{verdict.reason}; it wants {seconds:.0f} s of rest"
+            reason = f"{verdict.reason}; it asks for a {seconds:.0f} s pause"
             self.dropped = self.dropped or replace(verdict, action=Action.DROP, reason=reason)
         self.resumes_at = time.monotonic() + seconds
 

@@ -351,6 +351,10 @@ class Transfer:
                 if not source.ranges and position == current.end:
                     following = self._board.acquire_after(position, source.tag, time.monotonic())
                 current = following
+        except RequestError as error:
+            if not self._stop.is_set():
+                source.take_failure(error.verdict)  # before others may take the stretch over
+            raise
         finally:
             if current is not None:
                 self._board.release(current)
@@ -394,7 +398,7 @@ class Transfer:
             if wrong is not None:
                 fault = Fault.PORTAL if wrong.is_page else Fault.CONTENT
                 raise RequestError(
-                    Verdict(Action.RESOLVE, f"other content came: {wrong.reason}", fault)
+                    Verdict(Action.RESOLVE, f"unexpected content: {wrong.reason}", fault)
                 )
 
     def _take_failure(self, source: Source, verdict: Verdict, failures: int) -> None:
@@ -405,7 +409,6 @@ class Transfer:
         seconds = backoff(failures, self._options)
         text = f"{source.name}: {verdict.reason}"
         notice = Notice(Kind.RETRY, text, seconds)
-        source.take_failure(verdict)
         if verdict.action is Action.WAIT:
             seconds = 0.0  # nobody chooses this origin before its time
             wait = max(0.0, source.resumes_at - time.monotonic())

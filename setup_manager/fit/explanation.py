@@ -41,7 +41,7 @@ class LayerStory:
         layers: All blocks.
         global_layers: Blocks that keep the whole context.
         local_layers: Blocks that keep a window.
-        sharing_layers: Blocks that keep nothing and read another's cache.
+        sharing_layers: Blocks that store nothing and reuse another layer's cache.
         window: Tokens of a window.
         global_bytes_per_token: Cache that one more token of context costs.
         local_cells: Cells that each local block keeps.

@@ -19,7 +19,7 @@ def recipe_of(label: str) -> Quantization:
         raise UsageError(
             f"What a quantization {label!r} is made of is not known.",
             code="unknown-quantization",
-            hint="Take one that `gemma-setup list` shows.",
+            hint="Choose one from `gemma-setup list`.",
         )
     return row
 

@@ -71,8 +71,8 @@ class Criteria:
     def __post_init__(self) -> None:
         if self.headroom_bytes is not None and self.headroom_bytes < 0:
             raise UsageError(
-                "Memory to leave free cannot be less than nothing.",
-                hint="Use 0 to leave none, or leave it out for the rule.",
+                "Memory to keep free cannot be negative.",
+                hint="Use 0 to keep none, or leave it out for the default.",
             )
 
 

@@ -97,8 +97,8 @@ def _check_rest(settings: Settings) -> None:
         )
     if settings.prompt_cache_bytes < 0 or settings.context_checkpoints < 0:
         raise UsageError(
-            "A prompt cache or a number of checkpoints below zero makes no sense.",
-            hint="Use 0 to do without.",
+            "The prompt cache and the number of checkpoints cannot be negative.",
+            hint="Use 0 for none.",
         )
     if not settings.flash_attention and settings.kv_type.values != "f16":
         raise UsageError(
@@ -116,7 +116,7 @@ def check_limits(settings: Settings, architecture: Architecture) -> None:
     longest = architecture.context_length
     if settings.context > longest:
         raise UsageError(
-            f"A context of {settings.context:,} tokens is more than this model was made for.",
+            f"A context of {settings.context:,} tokens is more than this model supports.",
             context=[f"longest context: {longest:,} tokens"],
             hint=f"Use --context {longest} or less.",
         )

@@ -31,11 +31,11 @@ def wrong_path(path: str) -> str | None:
 
 def _wrong_part(part: str) -> str | None:
     if part in {"", ".", ".."}:
-        return "climbs out of its folder or has an empty part"
+        return "leaves its folder or has an empty part"
     if _FORBIDDEN.search(part) or any("\ud800" <= c <= "\udfff" for c in part):
         return "has characters that a file name cannot have"
     if _DEVICE.fullmatch(part):
-        return "names a device of Windows"
+        return "is a Windows device name"
     if part[-1] in ". ":
         return "has a part that ends with a dot or a space"
     if len(part.encode()) > _NAME_LIMIT_BYTES:

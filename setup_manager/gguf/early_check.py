@@ -55,7 +55,7 @@ def check_early(first_bytes: bytes) -> WrongStart | None:
         return WrongStart("it is empty")
     if first_bytes[: len(MAGIC)] != MAGIC[: len(first_bytes)]:
         if _text(first_bytes).startswith(_PAGE):
-            reason = "it is a web page, as a login page or a proxy sends it"
+            reason = "it is a web page, probably from a login page or a proxy"
             return WrongStart(reason, is_page=True)
         return WrongStart(_what_it_is(first_bytes))
     try:
@@ -75,9 +75,9 @@ def _what_it_is(first_bytes: bytes) -> str:
         return f"it begins with {len(first_bytes)} zero bytes"
     text = _text(first_bytes)
     if text.startswith(b"<?xml"):
-        return "it is an XML document, as stores send it with an error"
+        return "it is an XML document, probably an error from a storage server"
     if text.startswith((b"{", b"[")):
-        return "it is JSON, as servers send it with an error"
+        return "it is JSON, probably an error from the server"
     if first_bytes[_SAFETENSORS_BRACE_AT : _SAFETENSORS_BRACE_AT + 2] == b'{"':
         return "it is a safetensors file"
     return f"it begins with {first_bytes[:8]!r} where a GGUF file begins with {MAGIC!r}"

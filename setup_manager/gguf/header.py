@@ -47,7 +47,7 @@ class NeedMoreBytes(GgufError):  # noqa: N818  (it asks for bytes; it need not b
     """
 
     def __init__(self, needed_bytes: int) -> None:
-        super().__init__(f"the header goes on beyond these bytes, at least to byte {needed_bytes}")
+        super().__init__(f"the header continues at least to byte {needed_bytes}")
         self.needed_bytes = needed_bytes
 
 
@@ -243,7 +243,7 @@ class _Parser:
         for _ in range(count):
             key = self._name("key", self._limits.key_bytes)
             if key in metadata:
-                raise GgufError(f"the key {key!r} is there twice")
+                raise GgufError(f"the key {key!r} appears twice")
             metadata[key] = self._value(self._scalar(4))
         return metadata
 
@@ -257,7 +257,7 @@ class _Parser:
     def _array(self) -> Value:
         kind = self._scalar(4)
         if kind == _ARRAY:
-            raise GgufError("arrays are nested, which no runtime reads")  # gguf.cpp refuses them
+            raise GgufError("nested arrays, which no runtime supports")  # gguf.cpp refuses them
         minimum = 8 if kind == _STRING else _SCALAR_BYTES.get(kind)
         if minimum is None:
             raise GgufError(f"value type {kind} does not exist")
@@ -276,7 +276,7 @@ class _Parser:
         for _ in range(count):
             tensor = self._tensor(alignment)
             if tensor.name in tensors:
-                raise GgufError(f"the tensor {tensor.name!r} is there twice")
+                raise GgufError(f"the tensor {tensor.name!r} appears twice")
             tensors[tensor.name] = tensor
         return tuple(tensors.values())
 
@@ -320,7 +320,7 @@ class _Parser:
         if kind != _BOOL:
             return number
         if number not in (0, 1):
-            raise GgufError(f"a truth value is {number}")
+            raise GgufError(f"a boolean is {number}")
         return bool(number)
 
     def _scalar(self, size: int) -> int:
@@ -416,7 +416,7 @@ def _check_tensor(tensor: Tensor, alignment: int) -> None:
         raise GgufError(f"the tensor {tensor.name!r} begins at {tensor.offset}, not aligned")
     kind = TENSOR_TYPES.get(tensor.type)
     if kind and tensor.shape and tensor.shape[0] % kind.block_length:
-        raise GgufError(f"a row of the tensor {tensor.name!r} is no whole number of blocks")
+        raise GgufError(f"a row of the tensor {tensor.name!r} is not a whole number of blocks")
     if tensor.offset + (tensor.size_bytes or 0) >= 1 << 62 or any(
         d >= 1 << 62 for d in tensor.shape
     ):

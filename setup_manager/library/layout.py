@@ -263,8 +263,8 @@ def _explained(path: Path) -> Iterator[None]:
             raise InsufficientDiskError(
                 "The disk is full.",
                 context=facts,
-                hint="Free some space (`gemma-setup clean` drops old partials), then run the same "
-                "command again.",
+                hint="Free some space (`gemma-setup clean` deletes old partial downloads), then "
+                "run the same command again.",
             ) from error
         raise SetupError(
             "The models folder cannot be changed.",

@@ -89,7 +89,7 @@ def _machine_group(machine: Machine) -> Iterator[Check]:
     )
     hint = ""
     if machine.memory_bandwidth_bytes_per_second.source is Basis.GUESS:
-        hint = "run it again when the machine has more free memory and less to do"
+        hint = "run it again when the machine is less busy"
     yield Check("memory-bandwidth", Status.WARN if hint else Status.OK, detail, hint)
     yield from _broken(machine, "machine")
 
@@ -104,7 +104,7 @@ def _group_of(probe: str) -> str:
     return "power" if probe in _POWER_PROBES else "machine"
 
 
-_REPORT = "nothing here depends on it alone; report it together with `gemma-setup check --json`"
+_REPORT = "not blocking; to report it, include `gemma-setup check --json`"
 
 
 def _broken(machine: Machine, group: str) -> Iterator[Check]:
@@ -121,13 +121,13 @@ def _processor(machine: Machine) -> Check:
     if cpu.performance_cores is not None:
         detail += f", {cpu.performance_cores} of them big"
     if cpu.usable_cores < cpu.logical_cores:
-        detail += f"; {cpu.usable_cores:g} of {cpu.logical_cores} threads may be used here"
+        detail += f"; {cpu.usable_cores:g} of {cpu.logical_cores} threads usable here"
     if cpu.usable_cores < 2 and cpu.logical_cores >= 2:
-        hint = "give this container more CPUs (Docker: `--cpus`), or start it on more of them"
+        hint = "give this container more CPUs (Docker: `--cpus`)"
         return Check("processor", Status.WARN, detail, hint)
     if machine.arch == "x86_64" and cpu.features and "avx2" not in cpu.features:
         detail += "; no AVX2"
-        hint = "expect a few times less speed; under a hypervisor pass the host's CPU through"
+        hint = "expect it to be several times slower; in a VM, pass the host CPU through"
         return Check("processor", Status.WARN, detail, hint)
     return Check("processor", Status.OK, detail)
 
@@ -155,13 +155,13 @@ def _available(machine: Machine) -> Check:
         f"({memory.source})"
     )
     if memory.users:
-        detail += f"; most is held by {_described(memory.users[0])}"
+        detail += f"; most is used by {_described(memory.users[0])}"
     card = max((gpu.free_bytes for gpu in machine.gpus if not gpu.unified), default=0)
     if memory.total_bytes == 0:
-        detail = "how much memory there is cannot be read"
-        return Check("memory", Status.WARN, detail, "make /proc/meminfo readable here", "memory")
+        detail = "the amount of memory cannot be read"
+        return Check("memory", Status.WARN, detail, "make /proc/meminfo readable", "memory")
     if max(memory.available_bytes, card) < SMALLEST_MODEL_BYTES:
-        detail += "; no Gemma 4 model runs in that"
+        detail += "; too little for any Gemma 4 model"
         return Check("memory", Status.FAIL, detail, _more_memory(machine), "memory")
     if memory.available_bytes < COMFORTABLE_BYTES and card < COMFORTABLE_BYTES:
         return Check("memory", Status.WARN, detail, _more_memory(machine), "memory")
@@ -179,7 +179,7 @@ def _close(machine: Machine) -> str:
 
 
 def _close_something(machine: Machine) -> str:
-    return _close(machine) or "close programs that hold much memory"
+    return _close(machine) or "close programs that use a lot of memory"
 
 
 def _more_memory(machine: Machine) -> str:
@@ -191,7 +191,7 @@ def _more_memory(machine: Machine) -> str:
         parts.append(_virtual_machine_memory(machine))
     elif carved := _large_carve_out(machine):
         parts.append(carved)
-    return "; ".join(part for part in parts if part) or "take a smaller model, or add memory"
+    return "; ".join(part for part in parts if part) or "use a smaller model, or add memory"
 
 
 def _virtual_machine_memory(machine: Machine) -> str:
@@ -199,7 +199,7 @@ def _virtual_machine_memory(machine: Machine) -> str:
     wanted = max(8, -(-machine.memory.total_bytes * 3 // (2 * GIB)))
     if machine.container.wsl == 2:
         return (
-            f"let WSL have more: in %UserProfile%\\.wslconfig, under [wsl2], set memory={wanted}GB "
+            f"give WSL more: in %UserProfile%\\.wslconfig, under [wsl2], set memory={wanted}GB "
             "(it takes half of Windows' memory otherwise), then `wsl --shutdown`"
         )
     return f"Docker Desktop: Settings > Resources > Advanced > Memory limit, {wanted} GB or more"
@@ -229,7 +229,7 @@ def _limit(machine: Machine) -> Check:
     memory = machine.memory
     limit = memory.limit_bytes or 0
     detail = (
-        f"this container may hold {format_memory(limit)} of the machine's "
+        f"this container is limited to {format_memory(limit)} of the machine's "
         f"{format_memory(memory.total_bytes)}"
     )
     if limit < COMFORTABLE_BYTES <= memory.total_bytes:
@@ -273,7 +273,7 @@ def _gpu(machine: Machine, gpu: Gpu, index: int) -> Check:
         small = gpu.total_bytes < COMFORTABLE_BYTES
         return Check(name, Status.WARN if small else Status.OK, detail, hint, "gpu")
     if not gpu.unified and gpu.free_bytes < gpu.total_bytes * 3 // 4:
-        held = f"; held by {', '.join(_described(user) for user in gpu.users[:3])}"
+        held = f"; used by {', '.join(_described(user) for user in gpu.users[:3])}"
         return Check(
             name,
             Status.WARN,
@@ -288,8 +288,8 @@ def _free_card(machine: Machine, gpu: Gpu) -> str:
     if gpu.users:
         return f"end {' or '.join(user.name for user in gpu.users[:2])} to free its memory"
     if machine.container.wsl:
-        return "programs under Windows hold it: see the GPU column of Task Manager"
-    return "end what holds it (`nvidia-smi` lists it), or plug the screens into another GPU"
+        return "Windows programs use it: see the GPU column of Task Manager"
+    return "stop what uses it (see `nvidia-smi`), or connect the displays to another GPU"
 
 
 def _share_hint(machine: Machine, gpu: Gpu) -> str:
@@ -308,7 +308,7 @@ def _apple_hint(machine: Machine, gpu: Gpu) -> str:
     if gpu.total_bytes + GIB > possible:
         return ""
     return (
-        f"for larger models let the GPU have more: `sudo sysctl "
+        f"for larger models, raise the GPU's limit: `sudo sysctl "
         f"iogpu.wired_limit_mb={possible // MIB}` (until the next restart)"
     )
 
@@ -322,7 +322,7 @@ def _amd_hint(machine: Machine, gpu: Gpu) -> str:
         return ""
     pages = total * 3 // 4 // PAGE_BYTES
     return (
-        "the driver lends it half of main memory: for larger models add "
+        "the driver lends it half of main memory; for larger models, add "
         f"`ttm.pages_limit={pages} ttm.page_pool_size={pages}` to the kernel's command line"
     )
 
@@ -333,14 +333,14 @@ def _large_carve_out(machine: Machine) -> str:
     if carved < 4 * GIB or machine.memory.total_bytes > 3 * carved:
         return ""
     return (
-        f"the BIOS sets {format_memory(carved)} aside for the GPU alone; set its UMA frame buffer "
-        "to the minimum (512 MB): the driver borrows from main memory what it needs"
+        f"the BIOS sets {format_memory(carved)} aside for the GPU; set its UMA frame buffer "
+        "to the minimum (512 MB): the driver borrows what it needs from main memory"
     )
 
 
 def _disk_group(machine: Machine) -> Iterator[Check]:
     if not machine.disks:
-        yield Check("disk", Status.SKIP, "no folder was asked about", "", "disk")
+        yield Check("disk", Status.SKIP, "no folder to check", "", "disk")
     for disk in machine.disks:
         yield _disk(machine, disk)
     sharing = _sharing(machine.disks)
@@ -369,22 +369,22 @@ def _disk_remarks(disk: Disk) -> str:
 def _disk_problem(machine: Machine, disk: Disk) -> tuple[Status, str]:
     if disk.purpose != "models":
         if disk.free_bytes < 100 * MB:
-            return Status.WARN, "free some room there"
+            return Status.WARN, "free some space there"
         return Status.OK, ""
     elsewhere = "choose another folder with `--models-dir DIR`"
     if not disk.writable:
         return Status.FAIL, f"make the folder writable, or {elsewhere}"
     if disk.free_bytes < 100 * MB:
-        return Status.FAIL, f"free some room there, or {elsewhere}"
+        return Status.FAIL, f"free some space there, or {elsewhere}"
     if disk.file_size_limit_bytes is not None:
         limit = format_size(disk.file_size_limit_bytes)
         return Status.WARN, f"no file there can be larger than {limit}: {elsewhere}"
     if disk.free_bytes < SMALLEST_FILE_BYTES:
-        return Status.WARN, f"free some room there, or {elsewhere}"
+        return Status.WARN, f"free some space there, or {elsewhere}"
     if disk.filesystem in ("tmpfs", "ramfs"):
-        return Status.WARN, f"this is main memory and gone after a restart: {elsewhere}"
+        return Status.WARN, f"this is in RAM and lost on restart: {elsewhere}"
     if machine.container.wsl and disk.filesystem in ("9p", "drvfs", "v9fs", "wslfs"):
-        return Status.WARN, f"a Windows drive is slow from WSL; {elsewhere} inside of Linux"
+        return Status.WARN, f"a Windows drive is slow from WSL; {elsewhere} inside Linux"
     if disk.network:
         return Status.WARN, f"loading over the network is slow; {elsewhere} on a local disk"
     return Status.OK, ""
@@ -409,8 +409,8 @@ def _power_group(machine: Machine) -> Iterator[Check]:
     if hottest is not None:
         detail = f"the processor is at {hottest:.0f} °C"
         if machine.thermal.throttle_count:
-            detail += f", slowed by heat {machine.thermal.throttle_count} times since the start"
-        hint = "let it cool: heat slows it down" if hottest >= 90 else ""
+            detail += f", throttled by heat {machine.thermal.throttle_count} times since the start"
+        hint = "let it cool down: heat throttles it" if hottest >= 90 else ""
         yield Check("heat", Status.WARN if hint else Status.OK, detail, hint, "power")
     yield from _broken(machine, "power")
 
@@ -434,7 +434,7 @@ def _faster(machine: Machine) -> str:
         return "`sudo pmset -a lowpowermode 0`"
     if machine.power.mode in ("powersave", "power"):
         return "`sudo cpupower frequency-set -g performance`"
-    return "`powerprofilesctl set performance`, or in the system's power settings"
+    return "`powerprofilesctl set performance`, or the system's power settings"
 
 
 def _surroundings_group(machine: Machine) -> Iterator[Check]:
@@ -445,13 +445,15 @@ def _surroundings_group(machine: Machine) -> Iterator[Check]:
         yield Check("proxy", Status.OK, detail, "", "surroundings")
     if not around.clock_plausible:
         hint = "set the clock (`sudo timedatectl set-ntp true`): certificates are refused"
-        yield Check("clock", Status.WARN, "stands before April 2026", hint, "surroundings")
+        yield Check("clock", Status.WARN, "is set before April 2026", hint, "surroundings")
 
 
 def _enclosure(machine: Machine) -> Check:
     around = machine.container
     if around.wsl == 1:
-        hint = "turn it into WSL 2, which has GPUs and is faster: `wsl --set-version DISTRO 2`"
+        hint = (
+            "convert it to WSL 2, which supports GPUs and is faster: `wsl --set-version DISTRO 2`"
+        )
         return Check("surroundings", Status.WARN, "WSL 1", hint, "surroundings")
     parts = []
     if around.kind != "none":
@@ -462,5 +464,5 @@ def _enclosure(machine: Machine) -> Check:
         parts.append(f"virtual machine ({around.virtual_machine})")
     if around.board:
         parts.append(around.board)
-    detail = ", ".join(parts) or "no container, no virtual machine found"
+    detail = ", ".join(parts) or "no container or virtual machine detected"
     return Check("surroundings", Status.OK, detail, "", "surroundings")

@@ -12,7 +12,7 @@ from setup_manager.codec import CodecError, from_plain
 from setup_manager.errors import UsageError
 from setup_manager.machine.facts import Disk, Gpu, Machine
 
-_HINT = "Make the file anew on that machine: `gemma-setup check --json`, and take `data.machine`."
+_HINT = "Make it again on that machine with `gemma-setup check --json`, and use `data.machine`."
 
 
 def from_document(document: object) -> Machine:

@@ -58,7 +58,7 @@ class ProcessMemory:
         peak_bytes: Largest resident size.
         anonymous_bytes: Of it at that moment, memory that only swap could free.
         mapped_bytes: Of it at that moment, pages of mapped files, which can be dropped.
-        major_faults: Times it had to wait for the disk to give a page.
+        major_faults: Times it waited for the disk to give a page.
     """
 
     peak_bytes: int = 0

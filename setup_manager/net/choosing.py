@@ -120,9 +120,9 @@ def _choose_weights(reference: HubReference, files: Sequence[RemoteFile]) -> _We
     )
     if not groups:
         raise UsageError(
-            f"{reference.repository} holds no GGUF model.",
+            f"{reference.repository} has no GGUF model.",
             code="no-gguf",
-            context=[f"it holds: {_some([file.path for file in files])}"],
+            context=[f"it contains: {_some([file.path for file in files])}"],
             hint="Look for a repository whose name ends with GGUF; `gemma-setup list` shows those "
             "of Gemma 4.",
         )
@@ -183,7 +183,7 @@ def _complete(weights: _Weights, repository: str) -> _Weights:
         f"Shards of {repository}:{weights.label} are missing.",
         code="missing-shard",
         context=[f"the repository has {len(shards)} of {count}", *(f.path for f in weights.files)],
-        hint="Take another quantization, or try again later: the upload may not be finished.",
+        hint="Choose another quantization, or try again later: the upload may be incomplete.",
     )
 
 
@@ -198,7 +198,7 @@ def _one_file(reference: HubReference, path: str, files: Sequence[RemoteFile]) -
         f"{reference.repository} has no file {path}.",
         code="no-file",
         context=[f"at {reference.revision} it has: {_some(ggufs)}"],
-        hint=f"{meant}Name one of its files; letter case counts.",
+        hint=f"{meant}Name one of its files; names are case-sensitive.",
     )
 
 
@@ -212,7 +212,7 @@ def _no_quantization(
         f"{reference.repository} has no quantization {reference.quantization!r}.",
         code="unknown-quantization",
         context=[f"it has: {', '.join(labels)}"],
-        hint=meant or f"Take one of these, as {reference.repository}:{labels[0]}.",
+        hint=meant or f"Choose one of these, as {reference.repository}:{labels[0]}.",
     )
 
 
@@ -260,10 +260,10 @@ def _folder(path: str) -> str:
 def _pinned(repository: str, commit: str, file: RemoteFile, role: Role) -> Artifact:
     if file.sha256 is None:
         raise VerificationFailedError(
-            f"The hub gives no SHA-256 for {file.path}.",
+            f"The hub has no SHA-256 for {file.path}.",
             code="no-digest",
             context=[f"repository {repository} at {commit}"],
-            hint="Take another file or repository: without a digest it cannot be verified.",
+            hint="Choose another file or repository: without a digest it cannot be verified.",
         )
     return Artifact(repository, file.path, commit, file.size_bytes, file.sha256, role)
 

@@ -184,20 +184,18 @@ class _Row:
         return self.hint_with_token if has_token and self.hint_with_token else self.hint
 
 
-_AGAIN = "Run the same command again: it goes on from here."
-_OTHER_CONTENT = (
-    "Try another --mirror; if the hub itself has other content than is pinned, add --latest."
-)
+_AGAIN = "Run the same command again: it continues from here."
+_OTHER_CONTENT = "Try another --mirror; if the hub itself has newer content, add --latest."
 _TABLE: dict[Fault, _Row] = {
     Fault.ACCESS: _Row(
         "forbidden",
-        "The server does not hand out {what}.",
-        "Look at {endpoint}/{repository} in a browser for the reason; `hf auth whoami` shows "
+        "The server refuses to send {what}.",
+        "Open {endpoint}/{repository} in a browser for the reason; `hf auth whoami` shows "
         "whose token is sent.",
     ),
     Fault.GATED: _Row(
         "gated",
-        "{repository} is gated: its licence must be accepted first.",
+        "{repository} is gated: accept its licence first.",
         "Accept it at {endpoint}/{repository}, then run `hf auth login` or set HF_TOKEN.",
         "Accept it at {endpoint}/{repository} with the account that the token belongs to, "
         "then run it again.",
@@ -206,7 +204,7 @@ _TABLE: dict[Fault, _Row] = {
     Fault.TOKEN: _Row(
         "bad-token",
         "The hub does not accept the token.",
-        "Make a new one at {endpoint}/settings/tokens, or unset HF_TOKEN and run "
+        "Create a new one at {endpoint}/settings/tokens, or unset HF_TOKEN and run "
         "`hf auth logout`: public repositories need none.",
     ),
     Fault.REPOSITORY: _Row(
@@ -226,30 +224,30 @@ _TABLE: dict[Fault, _Row] = {
     Fault.MISSING: _Row(
         "file-missing",
         "The server has no {what}.",
-        "Check the file's name and revision; a model of the catalogue may be had with --latest.",
+        "Check the file's name and revision; for a model of the catalogue, try --latest.",
     ),
     Fault.IDENTITY: _Row(
-        "verification-failed", "The server has something else as {what}.", _OTHER_CONTENT
+        "verification-failed", "The server has different content for {what}.", _OTHER_CONTENT
     ),
     Fault.CONTENT: _Row(
-        "verification-failed", "The server sent something else than {what}.", _OTHER_CONTENT
+        "verification-failed", "The server sent something other than {what}.", _OTHER_CONTENT
     ),
     Fault.PORTAL: _Row(
         "login-page",
         "A web page came instead of {what}.",
         "Open any page in a browser on this network, log in there, and run the same command again.",
         hint_with_variable="Open any page in a browser on this network and log in there if it asks "
-        "for that; otherwise check {variable}: {endpoint} may be no hub.",
+        "for that; otherwise check {variable}: {endpoint} may not be a hub.",
     ),
     Fault.FOREIGN: _Row(
         "not-a-hub",
-        "What answers is not a model hub.",
+        "The server is not a model hub.",
         "Log in to the network in a browser if it asks for that; check HF_ENDPOINT.",
         hint_with_variable="Check {variable}, or unset it to ask {default}.",
     ),
     Fault.PROXY: _Row(
         "proxy",
-        "The proxy does not let this request through.",
+        "The proxy blocked this request.",
         "Check HTTPS_PROXY (http://user:password@host:port) and NO_PROXY.",
         hint_with_variable="Check {variable} (http://user:password@host:port), unset it, or name "
         "the host in NO_PROXY.",
@@ -264,13 +262,13 @@ _TABLE: dict[Fault, _Row] = {
     ),
     Fault.INSECURE: _Row(
         "insecure-redirect",
-        "The server sends encrypted requests on to an unencrypted address.",
+        "The server redirects from https to an unencrypted address.",
         "Use another --mirror or HF_ENDPOINT.",
     ),
     Fault.OFFLINE: _Row(
         "offline",
-        "The hub may not be asked: offline mode is on.",
-        "Unset HF_HUB_OFFLINE, or name a model of the catalogue that is already here.",
+        "Offline mode is on, so the hub cannot be asked.",
+        "Unset HF_HUB_OFFLINE, or name an installed model.",
     ),
     Fault.ADDRESS: _Row(
         "bad-endpoint",
@@ -279,14 +277,14 @@ _TABLE: dict[Fault, _Row] = {
     ),
     Fault.QUOTA: _Row(
         "rate-limited",
-        "The hub answers no more questions for now: too many came from this address.",
+        "The hub is rate-limiting this address: too many requests.",
         "Wait {wait} and run it again; with a token (`hf auth login`) the limit is higher.",
         "Wait {wait} and run it again.",
     ),
     Fault.SERVER: _Row(
         "hub-unavailable",
-        "The server failed: {what} could not be fetched.",
-        "Run the same command again in a few minutes: it goes on from here. If it stays, use "
+        "The server failed: {what} could not be downloaded.",
+        "Run the same command again in a few minutes: it continues from here. If it persists, use "
         "another --mirror.",
     ),
     Fault.NETWORK: _Row(
@@ -298,7 +296,7 @@ _TABLE: dict[Fault, _Row] = {
         "no-route",
         "The hub cannot be reached.",
         "Check the network, the proxy settings (HTTPS_PROXY, NO_PROXY) and HF_ENDPOINT. What is "
-        "here already is kept; `gemma-setup check` works without the hub.",
+        "already here is kept; `gemma-setup check` works without the hub.",
         hint_with_variable="{variable} names {endpoint}: correct it, leave it out to ask "
         "{default}, or add another hub with --mirror.",
     ),

@@ -211,7 +211,7 @@ def _front_page(network: NetworkOptions, url: str) -> Mapping[str, str]:
     location = stream.headers.get("location")
     host = urlsplit(urljoin(url, location)).hostname if location else None
     if stream.status == 511 or (host and host != urlsplit(url).hostname):
-        reason = f"it sends to {host}" if host else "this network wants a login first"
+        reason = f"it redirects to {host}" if host else "this network requires a login"
         raise RequestError(Verdict(Action.DROP, reason, Fault.PORTAL))
     return stream.headers
 
@@ -261,7 +261,7 @@ def _check_name(repository: str) -> None:
         raise UsageError(
             f"{repository!r} cannot be a repository.",
             code="bad-model",
-            hint="Write it as org/name; `gemma-setup list` shows those of Gemma 4.",
+            hint="Write it as org/name; `gemma-setup list` shows the ones for Gemma 4.",
         ) from error
 
 
@@ -311,7 +311,7 @@ def _read(kind: type[_T], stream: Stream) -> _T:
         while count := stream.read_into(block):
             body += block[:count]
             if len(body) > MAX_DOCUMENT_BYTES or time.monotonic() > deadline:
-                raise _foreign("its answer has no end")
+                raise _foreign("its answer is too long")
     finally:
         stream.close()
     length = stream.headers.get("content-length", "")
@@ -320,7 +320,7 @@ def _read(kind: type[_T], stream: Stream) -> _T:
     try:
         return from_plain(kind, parse(bytes(body)))
     except CodecError as error:
-        raise _foreign(f"its answer makes no sense: {error}") from None
+        raise _foreign(f"its answer is invalid: {error}") from None
 
 
 def _foreign(reason: str) -> RequestError:

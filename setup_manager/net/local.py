@@ -139,7 +139,7 @@ def _accept(stream: Stream) -> str:
     while block := stream.read_some(_BLOCK_BYTES):
         body += block
         if len(body) > MAX_ANSWER_BYTES:
-            raise BadAnswerError(stream.status, "the answer has no end")
+            raise BadAnswerError(stream.status, "the answer is too long")
     text = body.decode("utf-8", "replace")
     if not 200 <= stream.status < 300:
         raise BadAnswerError(stream.status, _error_text(text))
@@ -157,7 +157,7 @@ def _lines(stream: Stream) -> Iterator[str]:
         pending += block
         *complete, pending = pending.split(b"\n")
         if len(pending) > MAX_ANSWER_BYTES:
-            raise BadAnswerError(stream.status, "a line of the answer has no end")
+            raise BadAnswerError(stream.status, "a line of the answer is too long")
         for line in complete:
             yield line.decode("utf-8", "replace").strip()
     yield pending.decode("utf-8", "replace").strip()

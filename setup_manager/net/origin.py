@@ -153,7 +153,7 @@ def _clean_token(text: str, source: str) -> str | None:
         raise AccessDeniedError(
             "The hub token cannot be used.",
             code="bad-token",
-            context=[f"{source} holds characters that no token has"],
+            context=[f"{source} contains characters that no token has"],
             hint="Set HF_TOKEN to a token (it starts with hf_), or run `hf auth login` again.",
         )
     return token or None

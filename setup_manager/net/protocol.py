@@ -119,9 +119,9 @@ def _common(status: int, headers: Mapping[str, str], now: float) -> Verdict | No
         action = Action.WAIT if wait is not None else Action.RETRY
         return Verdict(action, f"the server answered {status}", Fault.SERVER, wait)
     if status == 407:
-        return Verdict(Action.DROP, "the proxy wants a user and a password", Fault.PROXY)
+        return Verdict(Action.DROP, "the proxy requires a user name and a password", Fault.PROXY)
     if status == 511:
-        return Verdict(Action.DROP, "this network wants a login first", Fault.PORTAL)
+        return Verdict(Action.DROP, "this network requires a login", Fault.PORTAL)
     return None
 
 
@@ -191,7 +191,7 @@ def judge_answer(
     if status != 200:
         return Verdict(Action.DROP, f"the server answered {status}", Fault.SERVER)
     if _is_page(headers):
-        return Verdict(Action.DROP, "a web page came: a login page of this network?", Fault.PORTAL)
+        return Verdict(Action.DROP, "a web page: a login page of this network?", Fault.PORTAL)
     return None
 
 
@@ -213,7 +213,7 @@ def check_identity(headers: Mapping[str, str], artifact: Artifact) -> Verdict | 
     )
     for name, said, expected in pairs:
         if said is not None and said != expected:
-            reason = f"the server names another {name}: expected {expected}, it says {said}"
+            reason = f"the server reports another {name}: expected {expected}, got {said}"
             return Verdict(Action.DROP, reason, Fault.IDENTITY)
     return None
 
@@ -256,7 +256,7 @@ def _redirected(
 ) -> Verdict | Located | Moved:
     location = headers.get("location", "")
     if not location:
-        return Verdict(Action.RETRY, "a redirect without an address", Fault.SERVER)
+        return Verdict(Action.RETRY, "a redirect without a target", Fault.SERVER)
     target = _safe_target(url, location)
     if target is None:
         return Verdict(Action.DROP, "a redirect from https to an unsafe address", Fault.INSECURE)
@@ -285,9 +285,9 @@ def _direct(
 
 def _other_content(headers: Mapping[str, str], what: str) -> Verdict:
     if _is_page(headers):
-        reason = "a web page came instead of the file: a login page of this network?"
+        reason = "a web page instead of the file: a login page of this network?"
         return Verdict(Action.RESOLVE, reason, Fault.PORTAL)
-    return Verdict(Action.RESOLVE, f"other content came: {what}", Fault.CONTENT)
+    return Verdict(Action.RESOLVE, f"unexpected content: {what}", Fault.CONTENT)
 
 
 def next_hop(status: int, headers: Mapping[str, str], url: str) -> str | None:
@@ -363,12 +363,12 @@ def judge_content(
     if status in _DENIED:
         if from_hub:
             return _denied(status, headers, authorized=authorized)
-        reason = f"the address is not valid any more ({status})"
+        reason = f"the address has expired ({status})"
         return Verdict(Action.RESOLVE, reason, Fault.SERVER)
     if status in _REDIRECTS:
         return Verdict(Action.RESOLVE, "the address moved", Fault.SERVER)
     if status == 416:
-        return Verdict(Action.RESOLVE, "the server has no such range (416)", Fault.CONTENT)
+        return Verdict(Action.RESOLVE, "the server does not have that range (416)", Fault.CONTENT)
     if status not in {200, 206}:
         return Verdict(Action.DROP, f"the server answered {status}", Fault.SERVER)
     return _judge_body(status, headers, asked)
@@ -377,7 +377,7 @@ def judge_content(
 def _judge_body(status: int, headers: Mapping[str, str], asked: Range) -> Verdict | Accepted:
     encoding = headers.get("content-encoding", "identity").strip().lower()
     if encoding not in {"", "identity"}:
-        return Verdict(Action.RESOLVE, f"an encoded answer came ({encoding})", Fault.SERVER)
+        return Verdict(Action.RESOLVE, f"a compressed answer ({encoding})", Fault.SERVER)
     etag = strong_etag(headers)
     if asked.etag is not None and etag is not None and etag != asked.etag:
         return Verdict(Action.RESOLVE, "the content changed at the source", Fault.CONTENT)
@@ -397,11 +397,11 @@ def _judge_part(headers: Mapping[str, str], asked: Range) -> Verdict | Accepted:
     if match is None:
         # Asked without a range it may give the whole file, which needs no word of where it starts.
         action = Action.DROP if asked.whole else Action.AGAIN
-        return Verdict(action, "a part came without saying which", Fault.SERVER)
+        return Verdict(action, "a partial answer without a Content-Range", Fault.SERVER)
     start, total = int(match[1]), match[3]
     if total not in {"*", str(asked.size_bytes)}:
         return _other_content(headers, f"it is {total} bytes long, not {asked.size_bytes}")
     if start != asked.start:
-        reason = f"another part came: from byte {start}, not {asked.start}"
+        reason = f"the wrong part: from byte {start}, not {asked.start}"
         return Verdict(Action.RESOLVE, reason, Fault.SERVER)
     return Accepted()

@@ -202,7 +202,7 @@ class Transport:
             raise self._translated(error, proxy) from None
         if proxy is not None and response.status_code == 407:
             response.close()
-            raise proxy.failed("wants a user and a password (407)")
+            raise proxy.failed("requires a user name and a password (407)")
         return Stream(response)
 
     def close(self) -> None:
@@ -252,7 +252,7 @@ _GATEWAY = frozenset({500, 502, 503, 504})
 
 def _refused_tunnel(proxy: Proxy, status: int) -> RequestError:
     if status == 407:
-        return proxy.failed("wants a user and a password (407)")
+        return proxy.failed("requires a user name and a password (407)")
     action = Action.RETRY if status in _GATEWAY else Action.DROP
     return proxy.failed(f"refuses to connect to the server ({status})", action=action)
 
@@ -288,16 +288,16 @@ def _broken(error: BaseException) -> RequestError:
 
 def _break_reason(causes: list[BaseException]) -> str:
     if _first(causes, socket.gaierror, exceptions.NameResolutionError):
-        return "the host's name was not found (DNS)"
+        return "the host name was not found (DNS)"
     number = next((c.errno for c in causes if isinstance(c, OSError) and c.errno), None)
     if number == errno.ECONNREFUSED:
         return "the connection was refused"
     if number in {errno.ENETUNREACH, errno.EHOSTUNREACH}:
-        return "there is no route to the host"
+        return "no route to the host"
     if _first(causes, TimeoutError, exceptions.TimeoutError):
         return "no answer in time"
     if _first(causes, ssl.SSLError):
-        return "the encrypted connection broke"
+        return "the TLS connection broke"
     return "the connection broke"
 
 

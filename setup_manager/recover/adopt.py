@@ -119,11 +119,11 @@ class TakeOver:
         except InsufficientDiskError as error:
             raise _full(error) from error
         if file is None:
-            note = f"{shown}: it is as long as {artifact.name}, but its SHA-256 is another"
+            note = f"{shown}: it is as long as {artifact.name}, but its SHA-256 differs"
             return Outcome(notes=(note,))
         if owned:
             _remove(offer)
-        return Outcome(file, notes=(f"{shown} is {artifact.name}: its SHA-256 is right",))
+        return Outcome(file, notes=(f"{shown} is {artifact.name}: its SHA-256 matches",))
 
     def _use_pieces(self, offer: Offer) -> tuple[Outcome, tuple[int, ...]]:
         shown = offer.leftover.shown
@@ -132,7 +132,9 @@ class TakeOver:
             proof = self._prove(offer)
         except NoRangesError:
             return Outcome(
-                notes=(f"{shown} is not used: the hub cannot send parts to compare",)
+                notes=(
+                    f"{shown} is not used: the hub does not support range requests for comparing",
+                )
             ), ()
         except OSError as problem:
             return Outcome(notes=(f"{shown}: {problem.strerror or problem}",)), ()
@@ -176,7 +178,7 @@ class TakeOver:
     def _check_cancel(self) -> None:
         if self.downloader.cancel.is_set():
             raise InterruptedByUserError(
-                "Interrupted while a leftover was looked at; nothing is lost.",
+                "Interrupted while a leftover was checked; nothing is lost.",
                 hint="Run the same command again.",
             )
 
@@ -200,9 +202,9 @@ def may_be_removed(offer: Offer) -> bool:
 
 def _why_not(offer: Offer, proof: Proof) -> str | None:
     if has_changed(offer.leftover):
-        return "it is being written right now, so it is left alone"
+        return "another program is writing it now, so it is not touched"
     if proof.samples == 0:
-        return "it holds no whole chunk without holes"
+        return "it has no complete chunk"
     if not proof.confirmed_chunks:
         return (
             f"it is not {offer.artifact.name}: "
@@ -221,5 +223,5 @@ def _full(error: InsufficientDiskError) -> InsufficientDiskError:
     return InsufficientDiskError(
         error.message,
         context=error.context,
-        hint="Free some space, or take the leftover itself over with --move.",
+        hint="Free some space, or use --move to reuse the file itself.",
     )

@@ -45,7 +45,7 @@ def find_busy(
         if (leftover.stamp.device, leftover.stamp.inode) in written:
             busy[leftover.path] = "another program has it open for writing"
         elif has_changed(leftover):
-            busy[leftover.path] = "it is changing right now"
+            busy[leftover.path] = "it is changing now"
     return busy
 
 

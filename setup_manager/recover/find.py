@@ -118,7 +118,7 @@ class _Walk:
                     if self._left < 0:
                         self.problems.append(
                             f"stopped after {self._limits.entries} files and folders, in "
-                            f"{shown(folder)}; name the folder that the model is in"
+                            f"{shown(folder)}; give the folder that contains the model"
                         )
                         break
                     (folders if _is_folder(entry) else files).append(entry.name)
@@ -191,6 +191,6 @@ def _is_file(path: Path) -> bool:
 
 def _read_record(path: Path) -> bytes:
     if not path.is_file():  # opening a pipe would wait for ever
-        raise ValueError("it is no plain file")
+        raise ValueError("it is not a regular file")
     with path.open("rb") as file:
         return file.read(_MAX_RECORD_BYTES)

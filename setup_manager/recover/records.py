@@ -68,7 +68,7 @@ def read_control(content: bytes) -> Claims:
     try:
         return _read_control(content)
     except struct.error:
-        raise ValueError("the aria2 control file is cut short") from None
+        raise ValueError("the aria2 control file is truncated") from None
 
 
 def _read_control(content: bytes) -> Claims:
@@ -83,7 +83,7 @@ def _read_control(content: bytes) -> Claims:
     bits = fields.take(fields.number(4))
     pieces = -(-size // piece_bytes) if 0 < piece_bytes <= _MAX_PIECE_BYTES else 0
     if not 0 < pieces <= _MAX_PIECES or len(bits) != -(-pieces // 8):
-        raise ValueError("the aria2 control file contradicts itself")
+        raise ValueError("the aria2 control file is inconsistent")
     received = [Span(n * piece_bytes, (n + 1) * piece_bytes) for n in _set_bits(bits)]
     received.extend(_in_flight(fields, piece_bytes, pieces))
     return Claims(merged(Span(s.start, min(s.stop, size)) for s in received), size)
@@ -94,7 +94,7 @@ def _in_flight(fields: _Fields, piece_bytes: int, pieces: int) -> Iterator[Span]
         index, piece_length = fields.number(4), fields.number(4)
         blocks = fields.take(fields.number(4))
         if index >= pieces or piece_length > piece_bytes:
-            raise ValueError("the aria2 control file contradicts itself")
+            raise ValueError("the aria2 control file is inconsistent")
         start, stop = index * piece_bytes, index * piece_bytes + piece_length
         for block in _set_bits(blocks):
             at = start + block * _BLOCK_BYTES

@@ -105,7 +105,7 @@ def survey_leftovers(
         if finding is not None:
             findings.append(finding)
         elif leftover.path in named:
-            findings.append(Finding(leftover, Action.LEAVE, "it is no file of the catalogue"))
+            findings.append(Finding(leftover, Action.LEAVE, "not a file of the catalogue"))
     return tuple(findings)
 
 
@@ -136,7 +136,7 @@ def _unless_installed(finding: Finding, layout: ModelFolder) -> Finding | None:
             return None
     except OSError:
         return finding
-    reason = f"{finding.offer.artifact.name} is here already: {visible}"
+    reason = f"{finding.offer.artifact.name} is already here: {visible}"
     return replace(finding, action=Action.LEAVE, reason=reason)
 
 
@@ -204,18 +204,18 @@ def _why_left(likely: tuple[tuple[object, CatalogFile], ...]) -> str:
         return "a Gemma 4 file that the catalogue does not list"
     if all(file.superseded for _, file in likely):
         return "an upload from before July 2026, which has another chat template"
-    return "holds no whole chunk that could be used"
+    return "no complete chunk in it can be used"
 
 
 def _other_upload(offer: Offer) -> Finding:
-    what = "seems to be another upload of the same tensors, as from before July 2026"
+    what = "looks like another upload of the same tensors, as before July 2026"
     identity = offer.identity
     if identity.size_bytes is not None and identity.length_bytes >= identity.size_bytes:
         # A whole model is nobody's leftover; `download` uses it when its successor is wanted.
         usable = format_size(offer.usable_bytes)
-        reason = f"{what}, and whole: a download of its successor would reuse {usable} of it"
+        reason = f"{what}, and complete: downloading its successor would reuse {usable} of it"
         return Finding(offer.leftover, Action.LEAVE, reason, identity.description, offer)
-    reason = f"{what}: {offer.sentence}; the header is fetched anew"
+    reason = f"{what}: {offer.sentence}; the header is downloaded again"
     return Finding(offer.leftover, Action.FINISH, reason, identity.description, offer)
 
 
@@ -223,6 +223,8 @@ def _chosen(offer: Offer) -> Finding:
     if offer.match.evidence is Evidence.OTHER_UPLOAD:
         return _other_upload(offer)
     if offer.complete:
-        reason = f"all {format_size(offer.artifact.size_bytes)} are here; the SHA-256 decides"
+        reason = (
+            f"all {format_size(offer.artifact.size_bytes)} are here; the SHA-256 will be checked"
+        )
         return Finding(offer.leftover, Action.ADOPT, reason, offer.artifact.name, offer)
     return Finding(offer.leftover, Action.FINISH, offer.sentence, offer.artifact.name, offer)

@@ -1,6 +1,6 @@
 """The whole job on a tiny real model from a hub on this machine.
 
-May import: app, session and the rooms below.
+May import: app, session, errors.
 Invariant: no internet, and nothing is left behind.
 """
 

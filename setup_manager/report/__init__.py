@@ -1,6 +1,6 @@
 """What is known of this machine and its models, as one HTML page.
 
-May import: app, session and the rooms below.
+May import: app, session, and of the vocabulary codec, errors, hints, privacy, units.
 Invariant: the page loads nothing from anywhere.
 """
 

@@ -17,10 +17,10 @@ _PATH = re.compile(r"(?<![\w:/.~])(?:~|[A-Za-z]:)?(?:[/\\][^\s/\\:\"'<>|]+){2,}[
 _ABSOLUTE = re.compile(r"^(?:~|[A-Za-z]:)?[/\\\\].*[/\\\\](?=[^/\\\\]+$)", re.DOTALL)
 _HOST = re.compile(r"https?://(?!127\.0\.0\.1|localhost)[^\s/\"']+")
 _INCIDENT_WORDS = {
-    "retry": "the connection broke or was refused; asked again",
-    "wait": "had to wait",
-    "dropped": "a source was given up",
-    "damaged": "wrong bytes were found and fetched again",
+    "retry": "the connection broke or was refused; retried",
+    "wait": "waited",
+    "dropped": "a source was dropped",
+    "damaged": "damaged data was downloaded again",
     "failed": "the transfer stopped",
 }
 _TIMES = frozenset({"time", "started_at", "created_at", "installed_at"})

@@ -67,7 +67,7 @@ def require_extra() -> None:
         import vl_convert  # noqa: F401
     except ImportError as error:
         raise SetupError(
-            "The report needs two more packages than are installed.",
+            "The report needs packages that are not installed.",
             code="report-extra-missing",
             context=[f"{error.name} is missing"],
             hint=f"Run `{install_extra('report')}`, then the same command again.",

@@ -11,12 +11,8 @@ from typing import Any
 
 from setup_manager import __version__
 from setup_manager.app import recommend, serve
-from setup_manager.catalog import HubReference
 from setup_manager.codec import to_plain
 from setup_manager.errors import InsufficientMemoryError, SetupError
-from setup_manager.fit import Explanation, Recommendation
-from setup_manager.library import InstalledModel
-from setup_manager.machine import Machine
 from setup_manager.privacy import mask_document
 from setup_manager.report.anonymous import anonymised
 from setup_manager.report.content import Content
@@ -78,7 +74,7 @@ class _Gathering:
         self._machine = _without_programs(machine) if request.anonymous else machine
 
     def content(self) -> Content:
-        recommended, why_not = self._recommendation()
+        recommended, why_not = self._recommended()
         text = self._request.model or self._last_installed() or _best(recommended)
         content = Content(
             version=__version__,
@@ -87,18 +83,18 @@ class _Gathering:
             model="",
             title="Gemma 4",
             machine=mask_document(to_plain(self._machine)),
-            recommendation=recommend.recommendation_document(recommended) if recommended else None,
+            recommendation=recommended,
             nothing_fits=why_not,
         )
         return self._with_model(content, text) if text else content
 
-    def _recommendation(self) -> tuple[Recommendation | None, str]:
+    def _recommended(self) -> tuple[dict[str, Any] | None, str]:
         """Return what suits the machine, or why nothing does."""
         try:
             result = recommend.run(self._session, replace(self._request, machine=self._machine))
         except InsufficientMemoryError as error:
             return None, "; ".join((error.message, *error.context))
-        return result.recommendation, ""
+        return recommend.recommendation_document(result.recommendation), ""
 
     def _last_installed(self) -> str | None:
         if self._request.machine is not None:
@@ -109,9 +105,8 @@ class _Gathering:
 
     def _with_model(self, content: Content, text: str) -> Content:
         subject = Subject(self._session, text, self._request)
-        reference = self._session.catalog.parse(text)
         # Only the hub knows the full name of another repository's model; it need not be asked.
-        name = text if isinstance(reference, HubReference) else subject.name
+        name = subject.known_name or text
         installed = self._session.inventory.find(name) if self._request.machine is None else None
         content = replace(content, model=name, title=name)
         try:
@@ -123,7 +118,7 @@ class _Gathering:
         return self._with_installation(content, installed) if installed else content
 
     def _with_memory(
-        self, content: Content, subject: Subject, installed: InstalledModel | None
+        self, content: Content, subject: Subject, installed: serve.InstalledModel | None
     ) -> Content:
         asked = replace(self._request, runtime=self._runtime(installed))
         chosen = self._explain(subject, asked)
@@ -141,10 +136,10 @@ class _Gathering:
             contexts=tuple(rows),
         )
 
-    def _explain(self, subject: Subject, asked: ReportRequest) -> Explanation:
+    def _explain(self, subject: Subject, asked: ReportRequest) -> recommend.Explanation:
         return recommend.explain_model(self._session, subject, asked, self._machine)
 
-    def _with_installation(self, content: Content, installed: InstalledModel) -> Content:
+    def _with_installation(self, content: Content, installed: serve.InstalledModel) -> Content:
         history = self._session.history.find(installed.name)
         return replace(
             content,
@@ -155,14 +150,14 @@ class _Gathering:
             commands=self._commands(installed),
         )
 
-    def _commands(self, installed: InstalledModel) -> dict[str, Any] | None:
+    def _commands(self, installed: serve.InstalledModel) -> dict[str, Any] | None:
         if not installed.registrations:
             return None
         registration = installed.registrations[-1]
         commands = serve.start_commands(self._session, installed, registration)
         return {"runtime": registration.runtime, **asdict(commands)}
 
-    def _runtime(self, installed: InstalledModel | None) -> str:
+    def _runtime(self, installed: serve.InstalledModel | None) -> str:
         """Name the runtime that memory is worked out for."""
         if self._request.runtime == "auto" and installed is not None and installed.registrations:
             return installed.registrations[-1].runtime
@@ -179,7 +174,7 @@ def context_grid(longest: int, chosen: int) -> tuple[int, ...]:
     return tuple(sorted(grid))
 
 
-def _context_row(explanation: Explanation) -> dict[str, Any]:
+def _context_row(explanation: recommend.Explanation) -> dict[str, Any]:
     document = recommend.explanation_document(explanation)
     context = explanation.settings.context
     full = next(row for row in document["contexts"] if row["context"] == context)
@@ -191,8 +186,8 @@ def _context_row(explanation: Explanation) -> dict[str, Any]:
     }
 
 
-def _best(recommended: Recommendation | None) -> str | None:
-    return recommended.choices[0].model if recommended else None
+def _best(recommended: dict[str, Any] | None) -> str | None:
+    return recommended["choices"][0]["model"] if recommended else None
 
 
 def _readable_smoke(smoke: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
@@ -200,7 +195,7 @@ def _readable_smoke(smoke: Mapping[str, Any] | None) -> Mapping[str, Any] | None
     return smoke if smoke is not None and smoke.keys() >= _SMOKE_FIELDS else None
 
 
-def _file_rows(installed: InstalledModel) -> list[dict[str, Any]]:
+def _file_rows(installed: serve.InstalledModel) -> list[dict[str, Any]]:
     return [
         {
             "role": file.artifact.role.value,
@@ -214,7 +209,7 @@ def _file_rows(installed: InstalledModel) -> list[dict[str, Any]]:
     ]
 
 
-def _without_programs(machine: Machine) -> Machine:
+def _without_programs(machine: recommend.Machine) -> recommend.Machine:
     """Forget which programs hold memory, so that no sentence can name one."""
     return replace(
         machine,

@@ -176,7 +176,7 @@ class _Figures:
         count = sum(len(run["incidents"]) + run["further_incidents"] for run in runs)
         self._add(
             "download",
-            "What had arrived, and what went wrong",
+            "Download progress, and what went wrong",
             f"{format_size(runs[-1]['samples'][-1]['bytes'])} of "
             f"{format_size(runs[-1]['total_bytes'])} in "
             f"{format_duration(sum(run['seconds'] for run in runs))}, {count} mishaps",
@@ -196,7 +196,7 @@ class _Figures:
             least = min(sample["available_bytes"] for sample in run["samples"])
             self._add(
                 "smoke-memory",
-                "Memory while the model loaded and spoke",
+                "Memory while the model loaded and ran",
                 f"at least {format_memory(least)} stayed available",
                 lambda form: recorded.smoke_memory_chart(run, form),
                 recorded.smoke_memory_keys(run),

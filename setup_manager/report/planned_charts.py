@@ -33,9 +33,9 @@ PART_COLOURS = {
     "projector": "var(--pink)",
     "other": "var(--grey)",
 }
-_MUST_BE_FREE = "main memory that must be free"
+_MUST_BE_FREE = "main memory needed"
 _AVAILABLE = "available"
-_TO_BE_LEFT = "to be left free"
+_TO_BE_LEFT = "to keep free"
 _GPU_TAKEN = "GPU memory taken"
 _GPU_FREE = "GPU memory still free"
 _BAR_COLOURS = PART_COLOURS | {
@@ -86,7 +86,7 @@ def memory_bars(row: Document) -> list[Row]:
     headroom = min(row["headroom_bytes"], available)
     pieces = [("All of it", part["label"], part["size_bytes"]) for part in row["parts"]]
     pieces += [
-        ("Must be free", _MUST_BE_FREE, memory["needed_bytes"]),
+        ("Memory needed", _MUST_BE_FREE, memory["needed_bytes"]),
         ("Available", _AVAILABLE, available - headroom),
         ("Available", _TO_BE_LEFT, headroom),
     ]

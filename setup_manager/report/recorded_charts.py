@@ -34,7 +34,7 @@ _INCIDENTS = {
 }
 _SMOKE_LINES = {
     "available_bytes": Look("available on the machine", "var(--green)", (1, 0), "━━"),
-    "process_bytes": Look("held by the engine", "var(--red)", (6, 3), "╍╍"),
+    "process_bytes": Look("used by the engine", "var(--red)", (6, 3), "╍╍"),
 }
 _CHECK_COLOURS = {"predicted": "var(--blue)", "measured": "var(--teal)"}
 

@@ -129,7 +129,7 @@ def files_of(model: InstalledModel, options: StartOptions) -> ModelFiles:
     if not model.files:
         only = ", ".join(dict.fromkeys(entry.runtime for entry in model.registrations))
         raise UsageError(
-            f"{model.name} has no file here that another runtime than its own can use.",
+            f"{model.name} has no file here that another runtime can use.",
             code="not-installed",
             context=(f"registered with: {only or 'none'}",),
             hint=f"Run `gemma-setup download {model.name}`, or name that runtime with --runtime.",

@@ -37,7 +37,7 @@ class Embedded(Runtime):
     name = NAME
     title = "built-in engine"
     program_bytes = 160 * MIB
-    reason = "neither llama.cpp nor a running Ollama is here"
+    reason = "neither llama.cpp nor a running Ollama was found"
 
     @classmethod
     def how_to_get(cls) -> str:

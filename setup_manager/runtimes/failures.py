@@ -62,7 +62,7 @@ SIGNS = (
     _Sign(
         r"(invalid|unrecognized|unknown) arguments?: -",
         Cause.TOO_OLD,
-        "{name} does not know one of the options that it was started with.",
+        "{name} does not know one of its start options.",
         "{update}",
     ),
     _Sign(
@@ -74,8 +74,8 @@ SIGNS = (
     _Sign(
         r"out of memory|failed to allocate|cannot allocate memory|bad_alloc|unable to allocate",
         Cause.MEMORY,
-        "{name} could not get the memory that it needs.",
-        "Take a smaller --context or quantization; `gemma-setup explain` shows where it goes.",
+        "{name} could not allocate the memory it needs.",
+        "Use a smaller --context or quantization; `gemma-setup explain` shows the memory.",
     ),
     _Sign(
         r"^cannot run \S+: |error while loading shared libraries",
@@ -118,14 +118,14 @@ def explain_end(name: str, update: str, returncode: int, words: str) -> Failure:
     if returncode == -_SIGKILL:
         return Failure(
             Cause.KILLED,
-            f"{name} was killed from outside, most likely by the system for lack of memory.",
-            "Take a smaller model or --context, or close other programs.",
+            f"{name} was killed, most likely by the system because memory ran out.",
+            "Use a smaller model or --context, or close other programs.",
         )
     how = f"by signal {-returncode}" if returncode < 0 else f"with status {returncode}"
     return Failure(
         Cause.OTHER,
-        f"{name} ended by itself {how}.",
-        "Update it, or take another one with --runtime; its last words say more.",
+        f"{name} exited {how}.",
+        "Update it, or choose another with --runtime; see its last output above.",
     )
 
 

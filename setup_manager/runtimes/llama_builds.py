@@ -267,7 +267,7 @@ def _releases(network: NetworkOptions, url: str) -> tuple[Release, ...]:
     try:
         return read_releases(json.loads(text))
     except (ValueError, RecursionError) as error:
-        raise _no_list(url, "the answer is no JSON") from error
+        raise _no_list(url, "the answer is not JSON") from error
 
 
 def _job(tag: str, asset: Asset) -> FileJob:
@@ -305,8 +305,8 @@ def _text_of(stream: Stream) -> str:
 
 def _no_list(url: str, detail: str) -> DownloadFailedError:
     return DownloadFailedError(
-        "The list of llama.cpp releases cannot be had.",
+        "The list of llama.cpp releases cannot be downloaded.",
         context=(url, detail),
-        hint="Try again later, or install llama.cpp in another way "
+        hint="Try again later, or install llama.cpp another way "
         "(https://github.com/ggml-org/llama.cpp).",
     )

@@ -59,7 +59,7 @@ class LlamaCpp(Runtime):
     title = "llama.cpp"
     program_bytes = 140 * MIB
     installable = True
-    reason = "it reads the downloaded file as it is, without a second copy"
+    reason = "it reads the downloaded file directly, without a second copy"
 
     @classmethod
     def how_to_get(cls) -> str:
@@ -103,7 +103,7 @@ class LlamaCpp(Runtime):
             raise RegistrationFailedError(
                 f"The preset file has a section {name} that this tool did not write.",
                 context=(str(self.presets.path),),
-                hint="Give that section another name, or take it out.",
+                hint="Rename that section, or remove it.",
             )
         self.at.inventory.update(model, lambda kept: kept.with_registration(made))
         self.presets.put(Preset(name, files, started), help_flags(Path(status.path)))

@@ -192,7 +192,7 @@ class ServerProcess(Served):
         why, facts = self._why(), last_lines(self.last_words)
         if why.cause is Cause.MEMORY and self._opening.memory_limit_bytes > 0:
             allowed = format_memory(self._opening.memory_limit_bytes)
-            facts = (f"It may take {allowed}, so that the rest of the machine goes on.", *facts)
+            facts = (f"It is limited to {allowed} to keep the machine responsive.", *facts)
         return error_for(why, facts)
 
     @property

@@ -182,7 +182,7 @@ def _check_parents(folder: Path, path: PurePosixPath) -> None:
     """Refuse to write through a link that the archive brought."""
     for parent in path.parents:
         if (folder / parent).is_symlink():
-            raise _unsafe(str(path), "it lies behind a link")
+            raise _unsafe(str(path), "it is behind a link")
 
 
 def _link(folder: Path, member: _Member, target: Path) -> int:

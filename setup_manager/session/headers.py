@@ -53,7 +53,7 @@ def _remote_header(reader: RangeReader, artifact: Artifact) -> Header:
             return read_header(content)
         except NeedMoreBytes as more:
             if len(content) >= artifact.size_bytes:
-                raise _no_gguf(artifact, "it ends within its header") from more
+                raise _no_gguf(artifact, "it ends inside its header") from more
             wanted = max(more.needed_bytes, len(content) + _STEP_BYTES)
         except GgufError as error:
             raise _no_gguf(artifact, str(error)) from error
@@ -64,5 +64,5 @@ def _no_gguf(artifact: Artifact, problem: str) -> VerificationFailedError:
         f"{artifact.name} is not a GGUF file.",
         code="not-a-gguf",
         context=[f"{artifact.repository}/{artifact.path}", problem],
-        hint="Take another file or repository; `gemma-setup list` shows those of Gemma 4.",
+        hint="Choose another file or repository; `gemma-setup list` shows the ones for Gemma 4.",
     )

@@ -180,9 +180,12 @@ class Subject:
     @property
     def name(self) -> str:
         """Canonical MODEL argument; asks the hub only where the catalogue cannot tell."""
-        if self._from_catalog and self._selection is not None:
-            return self._selection.name
-        return self.model.name
+        return self.known_name or self.model.name
+
+    @property
+    def known_name(self) -> str | None:
+        """The same where no hub has to be asked for it, else None."""
+        return self._selection.name if self._from_catalog and self._selection else None
 
     @cached_property
     def model(self) -> Model:
@@ -260,9 +263,9 @@ class Subject:
 def unknown_architecture(name: str) -> UsageError:
     """Make the error for a model that is no Gemma 4."""
     return UsageError(
-        f"{name} is no Gemma 4, so its memory cannot be worked out.",
+        f"{name} is not a Gemma 4 model, so its memory cannot be computed.",
         code="unknown-architecture",
         context=["memory and speed follow from the constants of the architecture"],
-        hint="`gemma-setup download` fetches it all the same; `gemma-setup list` shows the "
-        "models that can be planned for.",
+        hint="`gemma-setup download` works anyway; `gemma-setup list` shows the "
+        "models that can be planned.",
     )

@@ -141,9 +141,9 @@ def require_passed(report: SmokeReport) -> None:
     if report.passed:
         return
     raise SmokeFailedError(
-        f"{report.model} runs with {report.runtime}, but does not answer rightly.",
+        f"{report.model} runs with {report.runtime}, but gave a wrong answer.",
         context=(*report.reasons, f"answer: {report.text.strip()[:200]!r}"),
-        hint=f"Run `gemma-setup verify {report.model}` to see whether the file is whole, then "
+        hint=f"Run `gemma-setup verify {report.model}` to check the file, then "
         f"update the runtime and run `gemma-setup smoke {report.model}`.",
     )
 

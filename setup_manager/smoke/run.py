@@ -261,7 +261,7 @@ def _refuse_ended(guard: Guard) -> None:
     if guard.reason is not None:
         raise StoppedError(
             f"The model was ended before the machine suffered: {guard.reason}.",
-            hint="Take a smaller model or --context, or close other programs.",
+            hint="Use a smaller model or --context, or close other programs.",
         )
 
 
@@ -294,7 +294,7 @@ def _may_be_gpu(request: SmokeRequest) -> bool:
 def _whose_fault(verdict: Verdict) -> str:
     if verdict.passed:
         return (
-            "On the CPU alone the same file answers rightly: the GPU backend, its driver or its "
+            "On the CPU alone the same file answers correctly: the GPU backend, its driver or its "
             "memory is at fault, not the model."
         )
     return f"On the CPU alone it fails too: {verdict.reasons[0]}"

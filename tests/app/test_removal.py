@@ -79,7 +79,7 @@ def test_a_file_that_was_here_before_stays(session: Session, installed: Installe
     fetch(session)
     plan = plan_removal(session, installed)
     assert plan.document()["files"] == []
-    assert "here before" in plan.document()["kept"][0]["reason"]
+    assert "not installed by gemma-setup" in plan.document()["kept"][0]["reason"]
     assert freed(session, plan) == 0
     assert installed.weights.path.exists()
 

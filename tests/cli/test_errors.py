@@ -35,7 +35,8 @@ StartHub = Callable[..., LoopbackHub]
 _NAMES_SOMETHING = re.compile(r"`[^`]+`|--[a-z]|\b[A-Z]{2,}_[A-Z]+\b|https?://|\{")
 _VERBS = (
     "Accept", "Add", "Ask", "Check", "Choose", "Close", "Free", "Give", "Leave", "Let", "Log",
-    "Look", "Make", "Correct", "Name", "Run", "See", "Set", "Take", "Try", "Unset", "Update", "Use",
+    "Look", "Make", "Name", "Open", "Rename", "Create", "Correct",
+    "Run", "See", "Set", "Take", "Try", "Unset", "Update", "Use",
     "Wait", "Write", "Install", "Start",
 )  # fmt: skip
 

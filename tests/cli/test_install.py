@@ -141,7 +141,7 @@ def test_a_file_that_was_there_before_survives_remove(at_hub: Program, hub: Loop
     assert finished.document["data"]["fetched_bytes"] == 0
     assert hub.served_bytes == 0
     kept = at_hub("remove", VARIANT, "--yes", "--json").document["data"]["kept"]
-    assert [entry["reason"] for entry in kept] == ["was here before gemma-setup came"]
+    assert [entry["reason"] for entry in kept] == ["not installed by gemma-setup"]
     assert blob.exists()
 
 

@@ -79,7 +79,7 @@ def test_a_pinned_download_asks_where_it_is_and_for_its_bytes(
     assert at_hub("download", VARIANT, "--json").code == 0
     assert asked(hub) == [where(hub), "GET the bytes"]
     assert at_hub("download", VARIANT, "--json").code == 0
-    assert asked(hub) == [where(hub), "GET the bytes"], "it is here already"
+    assert asked(hub) == [where(hub), "GET the bytes"], "it is already here"
 
 
 def test_the_latest_upload_is_looked_up_once(at_hub: Program, hub: LoopbackHub) -> None:

@@ -130,7 +130,7 @@ ENDS: dict[str, tuple[Make, type[SetupError], str]] = {
         VerificationFailedError,
         "another commit",
     ),
-    "a redirect without an address": (
+    "a redirect without a target": (
         lambda: [f.always(f.with_header("Location", None), f.resolve_requests)],
         DownloadFailedError,
         "without an address",

@@ -72,7 +72,7 @@ def test_sentences_are_said_only_where_they_are_true() -> None:
     moe = " ".join(explanation_reasons(explained("26b", MACHINES["cpu"])))
     assert "128 experts" in moe
     assert "per-layer" not in moe
-    assert "uses the file where it lies" in " ".join(
+    assert "uses the file in main memory directly" in " ".join(
         explanation_reasons(explained("e4b", MACHINES["mac"]))
     )
     on_card = " ".join(explanation_reasons(explained("e4b", MACHINES["card"])))

@@ -254,7 +254,7 @@ def test_download_time_is_given_when_the_rate_is_known() -> None:
     request = Criteria(download_bytes_per_second=10e6)
     choice = rank(CATALOG, cpu_machine(), request).choices[0]
     assert choice.download_seconds == pytest.approx(choice.size_bytes / 10e6)
-    assert any("fetched in about" in reason for reason in choice_reasons(choice))
+    assert any("downloads in about" in reason for reason in choice_reasons(choice))
     assert rank(CATALOG, cpu_machine()).choices[0].download_seconds is None
 
 

@@ -167,7 +167,7 @@ HOSTILE = {
     "an array of a type that is none": (header([entry("k", 9, array(77, 1, b"x"))], []), "type 77"),
     "a value of a type that is none": (header([entry("k", 13, b"x")], []), "type 13"),
     "arrays nested for ever": (header([entry("k", 9, array(9, 1, b"") * 999)], []), "nested"),
-    "a truth value of 2": (header([entry("k", 7, b"\x02")], []), "truth"),
+    "a truth value of 2": (header([entry("k", 7, b"\x02")], []), "boolean"),
     "a key twice": (header([entry("k", 0, b"a"), entry("k", 0, b"b")], []), "twice"),
     "a key that is no text": (header([entry(b"\xff\xfe", 0, b"a")], []), "UTF-8"),
     "a tensor twice": (header([], [tensor("a", (1,), 0, 0), tensor("a", (1,), 0, 32)]), "twice"),

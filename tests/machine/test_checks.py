@@ -163,7 +163,7 @@ def test_program_that_holds_the_card_is_named() -> None:
     gpu = card(3 * GIB, users=(MemoryUser("ollama", 8 * GIB, 1),))
     found = checks(replace(GOOD, gpus=(gpu,)))["gpu-0"]
     assert found.status is Status.WARN
-    assert "held by ollama (8.0 GiB)" in found.detail
+    assert "used by ollama (8.0 GiB)" in found.detail
     assert found.hint == "end ollama to free its memory"
 
 
@@ -217,10 +217,10 @@ def test_broken_tool_warns_with_its_hint_and_a_missing_one_does_not() -> None:
     ("changes", "status", "words"),
     [
         ({"writable": False}, Status.FAIL, "--models-dir"),
-        ({"free_bytes": 50_000_000}, Status.FAIL, "free some room"),
-        ({"free_bytes": 3 * 10**9}, Status.WARN, "free some room"),
+        ({"free_bytes": 50_000_000}, Status.FAIL, "free some space"),
+        ({"free_bytes": 3 * 10**9}, Status.WARN, "free some space"),
         ({"filesystem": "vfat", "file_size_limit_bytes": 2**32 - 1}, Status.WARN, "4.3 GB"),
-        ({"filesystem": "tmpfs"}, Status.WARN, "main memory"),
+        ({"filesystem": "tmpfs"}, Status.WARN, "in RAM"),
         ({"filesystem": "nfs", "network": True}, Status.WARN, "network"),
         ({"rotational": True}, Status.OK, ""),
     ],
@@ -243,7 +243,7 @@ def test_windows_drive_under_wsl_is_slow() -> None:
         disks=(replace(GOOD.disks[0], filesystem="9p"),),
         container=Container(wsl=2),
     )
-    assert "inside of Linux" in checks(machine)["disk-models"].hint
+    assert "inside Linux" in checks(machine)["disk-models"].hint
 
 
 def test_folders_that_share_a_file_system_are_told() -> None:
@@ -293,6 +293,6 @@ def test_surroundings_are_told() -> None:
 
 
 def test_probe_that_failed_is_a_warning_of_its_group() -> None:
-    finding = Finding("disks", FindingKind.BROKEN, "gave no answer in time")
+    finding = Finding("disks", FindingKind.BROKEN, "did not answer in time")
     found = checks(replace(GOOD, findings=(finding,)))["disks"]
     assert (found.status, found.group) == (Status.WARN, "machine")

@@ -202,7 +202,7 @@ def test_a_writer_that_cannot_be_seen_gives_itself_away_by_writing(tmp_path: Pat
     finally:
         done.set()
         writer.join()
-    assert busy == {path: "it is changing right now"}
+    assert busy == {path: "it is changing now"}
     assert resting not in busy
 
 

@@ -153,7 +153,7 @@ def test_what_is_installed_is_passed_over_and_its_leftovers_are_left_alone(
     assert len(leftovers) == 2
     (finding,) = survey_leftovers(leftovers, catalog, pinned_only, {}, layout=layout)
     assert finding.action is Action.LEAVE
-    assert "is here already" in finding.reason
+    assert "is already here" in finding.reason
     assert by_artifact([finding]) == {}
 
 

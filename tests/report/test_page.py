@@ -172,7 +172,7 @@ def test_the_memory_bars_hold_every_byte(planned: Callable[..., Content], machin
         for bar in memory_bars(row):
             by_place[bar["place"]] = by_place.get(bar["place"], 0) + bar["bytes"]
         assert by_place["All of it"] == row["memory"]["total_bytes"]
-        assert by_place["Must be free"] == row["memory"]["needed_bytes"]
+        assert by_place["Memory needed"] == row["memory"]["needed_bytes"]
         assert by_place["Available"] == row["available_bytes"]
         assert max(by_place.values()) <= scale
         assert sum(part["size_bytes"] for part in row["parts"]) == row["memory"]["total_bytes"]

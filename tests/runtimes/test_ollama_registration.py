@@ -337,7 +337,7 @@ def test_a_name_that_is_no_name_is_refused_before_anything_is_done(
     for way in (register, register_by_link):
         with pytest.raises(RegistrationFailedError) as caught:
             way(client, replace(request_for(weights, store), name=name))
-        assert "no name" in caught.value.message
+        assert "not a valid model name" in caught.value.message
     assert blobs(store) == before
 
 

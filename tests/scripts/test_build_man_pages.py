@@ -50,7 +50,7 @@ def test_the_program_s_page_has_every_command_and_exit_code(man: Path) -> None:
 def test_a_command_s_page_says_what_its_help_says(man: Path, program: Program, name: str) -> None:
     text = rendered(man / f"gemma-setup-{name}.1")
     page = program(name, "--help").stdout
-    options = set(re.findall(r"(?<!\S)--[a-z][a-z-]+", page.partition("Options:")[2]))
+    options = set(re.findall(r"(?<!\S)--[a-z][a-z-]+", page.partition("Usage:")[2]))
     assert "--json" in options
     assert options <= set(re.findall(r"--[a-z][a-z-]+", text))
     for example in re.findall(r"^  (gemma-setup .*)$", page.partition("Usage:")[0], re.MULTILINE):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from setup_manager.app.reasons import shorter_context
@@ -13,7 +13,6 @@ from setup_manager.app.transfer import plan_transfer
 from setup_manager.app.verbs.runtime import (
     choose_runtime,
     find_runtimes,
-    runtime_document,
     ways_to_get_one,
 )
 from setup_manager.codec import to_plain
@@ -83,15 +82,15 @@ class Result:
             code="check-failed",
             context=[f"{check.name}: {check.detail}" for check in self.failures],
             hint=" ".join(dict.fromkeys(check.advice for check in self.failures if check.hint))
-            or "See the lines marked above.",
+            or "See the lines marked ✗ above.",
         )
 
     def document(self) -> dict[str, Any]:
         """Return ``data`` of `check`, without the names of its user and its host."""
         return {
             "machine": mask_document(to_plain(self.machine), self.private_words),
-            "runtimes": [self._masked(runtime_document(status)) for status in self.runtimes],
-            "checks": [self._masked(asdict(check)) for check in self.checks],
+            "runtimes": [self._masked(to_plain(status)) for status in self.runtimes],
+            "checks": [self._masked(to_plain(check)) for check in self.checks],
         }
 
     def _masked(self, document: dict[str, Any]) -> dict[str, Any]:
@@ -156,12 +155,12 @@ def _disk_speed_check(session: Session) -> Check:
         rate = Live.measure_writing(folder)
     except OSError as error:
         detail = f"{folder} cannot be written: {error.strerror or error}"
-        hint = "Choose another folder with --models-dir, or mend its permissions."
+        hint = "Choose another folder with --models-dir, or fix its permissions."
         return Check("disk-speed", Status.WARN, detail, hint, "disk")
     detail = f"{folder} takes {format_rate(rate)}, synced"
     if rate >= _SLOW_DISK_BYTES_PER_SECOND:
         return Check("disk-speed", Status.OK, detail, group="disk")
-    hint = "Loading a model takes minutes from it: choose a faster disk with --models-dir."
+    hint = "Loading a model from it takes minutes: choose a faster disk with --models-dir."
     return Check("disk-speed", Status.WARN, detail, hint, "disk")
 
 
@@ -234,7 +233,7 @@ def _runtime_check(statuses: Sequence[RuntimeStatus], wanted: str, subject: Subj
 def _memory_check(subject: Subject, settings: Settings, machine: Machine) -> Check:
     """Judge whether a model fits into the memory that is free now."""
     if subject.variant is None:
-        detail = "the catalogue does not know this repository: its memory cannot be worked out"
+        detail = "unknown: this repository is not in the catalogue"
         return Check("model memory", Status.SKIP, detail, group="model")
     fit = fit_of(subject.load(settings, machine))
     detail = f"{_needs(fit)} at {settings.context:,} tokens of context"
@@ -262,7 +261,7 @@ def _needs(fit: Fit) -> str:
 def _disk_check(session: Session, subject: Subject) -> Check:
     """Judge the disk; a model whose files are not pinned counts with the catalogue's size."""
     if not subject.pinned:
-        detail = f"about {format_size(subject.weights.file_bytes)} to fetch, unconfirmed"
+        detail = f"about {format_size(subject.weights.file_bytes)} to download (estimated)"
         return Check("model disk", Status.OK, detail, group="model")
     planned = plan_transfer(session, subject.model)
     try:
@@ -275,6 +274,6 @@ def _disk_check(session: Session, subject: Subject) -> Check:
 
 def _disk_detail(planned: DownloadPlan) -> str:
     if not planned.fetch_bytes:
-        return f"all {format_size(planned.reuse_bytes)} are here already"
+        return f"all {format_size(planned.reuse_bytes)} already here"
     here = f", {format_size(planned.reuse_bytes)} are here" if planned.reuse_bytes else ""
-    return f"{format_size(planned.fetch_bytes)} to fetch{here}; there is room"
+    return f"{format_size(planned.fetch_bytes)} to fetch{here}; enough space"

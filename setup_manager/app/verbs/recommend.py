@@ -22,6 +22,8 @@ from setup_manager.session import Session, Subject, unknown_architecture
 __all__ = [
     "PART_NOTES",
     "ExplainRequest",
+    "Explanation",
+    "Machine",
     "Request",
     "Result",
     "choice_reasons",

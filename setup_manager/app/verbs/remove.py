@@ -97,7 +97,7 @@ def plan(session: Session, request: Request) -> Plan:
         if others:
             kept.append((file, f"also belongs to {', '.join(others)}"))
         elif not file.ours:
-            kept.append((file, "was here before gemma-setup came"))
+            kept.append((file, "not installed by gemma-setup"))
         else:
             files.append(file)
     return Plan(model, model.registrations, tuple(files), tuple(kept), request.forget)

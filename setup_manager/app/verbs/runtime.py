@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from setup_manager.app.contract import Document
+from setup_manager.codec import to_plain
 from setup_manager.errors import DownloadFailedError, RuntimeMissingError, UsageError
 from setup_manager.runtimes import REGISTRY, Build, InstalledBuild, Runtime, RuntimeStatus
 from setup_manager.session import Session
@@ -59,12 +61,7 @@ class ChosenRuntime:
 
     def document(self) -> dict[str, Any]:
         """Return the JSON form."""
-        return {**runtime_document(self.status), "reason": self.reason}
-
-
-def runtime_document(status: RuntimeStatus) -> dict[str, Any]:
-    """Return an entry of ``data.runtimes``."""
-    return asdict(status)
+        return {**to_plain(self.status), "reason": self.reason}
 
 
 def find_runtimes(session: Session) -> tuple[RuntimeStatus, ...]:
@@ -88,7 +85,7 @@ def choose_runtime(
     """
     judged = {status.name: REGISTRY[status.name].judged(status, variant) for status in statuses}
     if wanted != "auto":
-        return ChosenRuntime(_required(judged[wanted]), "as asked for with --runtime")
+        return ChosenRuntime(_required(judged[wanted]), "chosen with --runtime")
     for name, kind in REGISTRY.items():
         if kind.ready(judged[name]):
             return ChosenRuntime(judged[name], kind.reason)
@@ -107,7 +104,7 @@ def _required(status: RuntimeStatus) -> RuntimeStatus:
         context=[
             fact for fact in (f"{status.version} {status.path}".strip(), status.detail) if fact
         ],
-        hint=f"{status.hint or kind.how_to_get()} Or leave out --runtime to use what is here.",
+        hint=f"{status.hint or kind.how_to_get()} Or leave out --runtime to use what is installed.",
     )
 
 
@@ -146,26 +143,20 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class Result(Document):
     """A build that was installed and runs here.
 
     Attributes:
-        build: The build.
+        build: Its name.
+        bytes: What was fetched for it.
         program: Its llama-server.
         version: What that says of itself.
     """
 
-    build: Build
+    build: str
+    bytes: int
     program: Path
     version: str
-
-    def document(self) -> dict[str, Any]:
-        """Return ``data`` of `runtime install`."""
-        return {
-            **Plan(self.build).document(),
-            "program": str(self.program),
-            "version": self.version,
-        }
 
 
 def plan(session: Session, request: Request) -> Plan:
@@ -177,8 +168,8 @@ def plan(session: Session, request: Request) -> Plan:
     """
     if session.network.offline:
         raise DownloadFailedError(
-            "The official build of llama.cpp cannot be fetched offline.",
-            hint="Unset HF_HUB_OFFLINE, or install llama.cpp in another way.",
+            "The official build of llama.cpp cannot be downloaded offline.",
+            hint="Unset HF_HUB_OFFLINE, or install llama.cpp another way.",
         )
     builds = installable(session).builds
     build = builds.offer(session.network, session.machine, request.backend, session.releases_url)
@@ -198,7 +189,7 @@ def run(session: Session, plan: Plan) -> Result:
         session.observer.download,
         session.cancel,
     )
-    return Result(plan.build, installed.program, status.version)
+    return Result(plan.build.name, plan.build.size_bytes, installed.program, status.version)
 
 
 def installed_builds(session: Session) -> tuple[InstalledBuild, ...]:
@@ -218,7 +209,7 @@ def plan_removal(session: Session, request: RemovalRequest) -> InstalledBuild:
         if build.name == wanted or (wanted is None and build.current):
             return build
     raise UsageError(
-        "No such build of llama.cpp was installed by gemma-setup.",
+        "gemma-setup has installed no such build of llama.cpp.",
         code="not-installed",
         context=[f"installed: {', '.join(build.name for build in builds) or 'none'}"],
         hint="`gemma-setup runtime list` shows them.",

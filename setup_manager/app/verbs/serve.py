@@ -6,14 +6,26 @@ import json
 import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
+from setup_manager.app.contract import Document
 from setup_manager.app.planning import Launch, plan_launch
 from setup_manager.app.requests import Run
 from setup_manager.app.verbs.runtime import ChosenRuntime, choose_runtime
 from setup_manager.library import InstalledModel, Registration
 from setup_manager.runtimes import REGISTRY, Opening, RuntimeStatus, StartOptions
 from setup_manager.session import Session
+
+__all__ = [
+    "InstalledModel",
+    "Plan",
+    "Request",
+    "Result",
+    "StartCommands",
+    "ask_command",
+    "plan",
+    "run",
+    "start_commands",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +55,7 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class Result(Document):
     """A server that has ended.
 
     Attributes:
@@ -51,10 +63,6 @@ class Result:
     """
 
     model: str
-
-    def document(self) -> dict[str, Any]:
-        """Return ``data`` of `serve`."""
-        return {"model": self.model}
 
 
 def plan(session: Session, request: Request) -> Plan:
@@ -104,7 +112,7 @@ def _as_server(status: RuntimeStatus) -> RuntimeStatus:
     own = REGISTRY[status.name].own_server
     if not own:
         return status
-    hint = f"{status.name} serves by itself: `{own}`."
+    hint = f"{status.name} has its own server: `{own}`."
     return replace(status, found=False, endpoint="", hint=hint)
 
 

@@ -139,7 +139,7 @@ def _require_comparison(launch: Launch) -> None:
         raise UsageError(
             f"{launch.runtime.name} cannot be measured with and without the drafter.",
             code="drafter-not-comparable",
-            context=["it starts a model as it was registered, and tells nothing of the drafter"],
+            context=["it starts the model as registered and reports nothing about the drafter"],
             hint="Leave out --with-drafter, or use a runtime that is started for each test "
             "(--runtime llama.cpp or embedded).",
         )

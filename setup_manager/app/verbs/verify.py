@@ -145,8 +145,8 @@ def plan(session: Session, request: Request) -> Plan:
             f"{name} is not installed." if name else "Nothing is installed yet.",
             code="not-installed",
             context=[f"installed: {', '.join(model.name for model in models) or 'nothing'}"],
-            hint="`gemma-setup list --installed` shows what is here; `gemma-setup recover PATH` "
-            "reuses a file that another tool downloaded.",
+            hint="`gemma-setup list --installed` shows what is installed; "
+            "`gemma-setup recover PATH` reuses a file that another tool downloaded.",
         )
     return Plan(tuple(files.values()), request.repair)
 

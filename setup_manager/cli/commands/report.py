@@ -71,7 +71,7 @@ def command(shell: Shell, *, output: str | None, show: bool, **asked: Any) -> Ou
             error.message,
             code="output-unwritable",
             context=error.context,
-            hint="Name a file in a folder of yours with --output.",
+            hint="Choose a writable file with --output.",
         ) from error
     if show and click.launch(path.as_uri()) != 0:
         shell.note("No browser could be started.")

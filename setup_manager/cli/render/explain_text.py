@@ -86,6 +86,11 @@ def speed_text(found: Fit | Choice | Explanation) -> str:
     )
 
 
+def basis_words(basis: str) -> str:
+    """Say where a speed comes from."""
+    return "estimated; not measured here" if basis == "guess" else basis
+
+
 def _head(explanation: Explanation, screen: Screen) -> Iterable[str]:
     style = screen.style
     settings = explanation.settings
@@ -103,7 +108,7 @@ def _head(explanation: Explanation, screen: Screen) -> Iterable[str]:
     speed = explanation.speed
     yield f"Speed   {speed_text(explanation)}"
     best = f"at best {explanation.ceiling_tokens_per_second:.1f}"
-    yield style(f"        {best}; limited by {speed.limited_by}; basis: {speed.basis}", "dim")
+    yield style(f"        {best}; limited by {speed.limited_by}; {basis_words(speed.basis)}", "dim")
 
 
 def _bar_lines(explanation: Explanation, screen: Screen) -> Iterable[str]:

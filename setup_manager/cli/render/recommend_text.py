@@ -5,7 +5,7 @@ from __future__ import annotations
 from textwrap import wrap
 
 from setup_manager.app import recommend
-from setup_manager.cli.render.explain_text import speed_text
+from setup_manager.cli.render.explain_text import basis_words, speed_text
 from setup_manager.cli.terminal import Terminal
 from setup_manager.fit import Choice
 from setup_manager.units import format_memory, format_size
@@ -60,7 +60,7 @@ def _choice_lines(
         return [f"{mark} {title}  {size}", *_wrapped(reasons, terminal.width)]
     head = f"{rank} {mark} {title}  {size}, {choice.settings.context:,} tokens of context"
     facts = f"{speed_text(choice)}, limited by {choice.speed.limited_by}"
-    facts += f"; {choice.speed.basis}"
+    facts += f"; {basis_words(choice.speed.basis)}"
     return [head, *_wrapped(facts, terminal.width), *_wrapped(reasons, terminal.width)]
 
 

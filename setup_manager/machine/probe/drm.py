@@ -83,7 +83,7 @@ def _hidden_memory(device_id: int) -> Finding:
     return Finding(
         "intel-gpu",
         FindingKind.BROKEN,
-        f"the Intel card {device_id:04x} does not show how much memory it has",
+        f"the Intel card {device_id:04x} does not report its memory size",
         "turn on resizable BAR in the BIOS (also called Above 4G decoding)",
     )
 
@@ -97,8 +97,8 @@ def _missing(system: System, gpus: list[Gpu]) -> list[Finding]:
         if any(gpu.vendor is vendor for gpu in gpus):
             continue
         if has_display_device(system, number):
-            detail = f"a GPU of {vendor.value} is on the bus, but how much memory it has is unknown"
-            hint = f"load its kernel driver; `sudo dmesg | grep -i {driver}` says what is wrong"
+            detail = f"a GPU of {vendor.value} was found, but its memory size is unknown"
+            hint = f"load its kernel driver; `sudo dmesg | grep -i {driver}` shows what is wrong"
             findings.append(Finding(probe, FindingKind.BROKEN, detail, hint))
         else:
             findings.append(Finding(probe, FindingKind.NOT_FOUND, f"no GPU of {vendor.value}"))

@@ -75,7 +75,7 @@ class _Round:
             thread.join(max(self._deadline - time.monotonic(), 0.0))
             if answers:
                 return answers[0]
-            detail = "gave no answer in time"
+            detail = "did not answer in time"
             if errors:
                 detail = f"failed: {type(errors[0]).__name__}: {errors[0]}"
             self.findings.append(Finding(name, FindingKind.BROKEN, detail))
@@ -172,7 +172,7 @@ def _read_basis(system: System, basis: _Round) -> tuple[Processor, Memory]:
     memory = basis.start("memory", lambda: read_memory(system), _UNKNOWN_MEMORY)
     found = processor(), memory()
     if found[1].total_bytes == 0:
-        detail = "how much memory there is cannot be read"
+        detail = "the amount of memory cannot be read"
         basis.findings.append(Finding("memory", FindingKind.BROKEN, detail))
     return found
 

@@ -207,7 +207,7 @@ def parse_mig_instances(text: str) -> tuple[MigInstance, ...]:
 
 _WSL_ADVICE = (
     "under Windows: `wsl --update`, update the NVIDIA driver there, then `wsl --shutdown`; "
-    "install no driver inside of WSL"
+    "do not install a driver inside WSL"
 )
 _ADVICE = {
     "couldn't communicate with the NVIDIA driver": (
@@ -219,12 +219,12 @@ _ADVICE = {
         "the driver was updated while in use: restart, or reload its modules"
     ),
     "No devices were found": (
-        "the driver runs but sees no GPU: look at `sudo dmesg | grep -i nvrm`; "
+        "the driver runs but sees no GPU: check `sudo dmesg | grep -i nvrm`; "
         "a card that has fallen off the bus needs a restart"
     ),
     "GPU is lost": ("the card has fallen off the bus: restart the machine, check its power cables"),
     "Insufficient Permissions": (
-        "this user may not see the GPU's memory: see the permissions of /dev/nvidia*"
+        "this user cannot read the GPU's memory: check the permissions of /dev/nvidia*"
     ),
     "GPU access blocked by the operating system": _WSL_ADVICE,
     "Failed to initialize NVML": (
@@ -245,7 +245,7 @@ def advise(complaint: str) -> str:
 
 def _broken(system: System, result: CommandResult) -> Finding:
     if result.outcome is Outcome.TIMED_OUT:
-        detail = f"nvidia-smi gave no answer within {SECONDS:.0f} s"
+        detail = f"nvidia-smi did not answer within {SECONDS:.0f} s"
         hint = "the driver hangs: restart the machine; see `sudo dmesg | grep -i -e nvrm -e xid`"
         return Finding(NAME, FindingKind.BROKEN, detail, hint)
     hint = advise(f"{result.stdout}\n{result.stderr}")
@@ -268,7 +268,7 @@ def _missing(system: System) -> Finding:
         return Finding(
             NAME,
             FindingKind.BROKEN,
-            "an NVIDIA GPU is on the bus, but nvidia-smi is not installed",
+            "an NVIDIA GPU was found, but nvidia-smi is not installed",
             "install the NVIDIA driver (nouveau cannot run models)",
         )
     return Finding(NAME, FindingKind.NOT_FOUND, "no nvidia-smi")
@@ -340,7 +340,7 @@ def _gpu(
         )
         return _card(row, row.total_bytes, users), unknown if row.free_bytes is None else None
     if row.trouble:
-        detail = f"{row.name}: nvidia-smi says of its memory: {row.trouble}"
+        detail = f"{row.name}: nvidia-smi reports for its memory: {row.trouble}"
         return None, Finding(NAME, FindingKind.BROKEN, detail, advise(row.trouble))
     return _unified(row, memory, users), None
 

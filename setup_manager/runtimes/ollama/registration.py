@@ -153,7 +153,7 @@ def register_by_link(
         raise RegistrationFailedError(
             "No store of this Ollama server was found that files can be linked into.",
             context=tuple(str(place) for place in request.stores),
-            hint="Leave --ollama-link out; the store must be on the same disk and writable.",
+            hint="Leave out --ollama-link; the store must be writable and on the same disk.",
         )
     return _link(client, store, name, request, observer)
 
@@ -209,7 +209,7 @@ def unregister(client: LocalClient, registration: OllamaEntry) -> bool:
     if ours:
         _delete(client, registration.name)
         if find_model(client, registration.name) is not None:
-            raise unexpected("/api/delete", f"{registration.name} is still there")
+            raise unexpected("/api/delete", f"{registration.name} is still registered")
     if registration.store:
         _drop_unused(client, Path(registration.store), registration.linked)
     return ours
@@ -264,7 +264,7 @@ def _as_recorded(client: LocalClient, name: str, known: OllamaEntry | None) -> O
     """
     if not is_plain(name):
         raise RegistrationFailedError(
-            f"{name!r} is no name for a model.",
+            f"{name!r} is not a valid model name.",
             hint="Use letters, digits, '.', '_' and '-', and a tag after ':' if you like.",
         )
     model = find_model(client, name)
@@ -273,9 +273,9 @@ def _as_recorded(client: LocalClient, name: str, known: OllamaEntry | None) -> O
     if known is not None and model.digest == known.digest:
         return known
     raise RegistrationFailedError(
-        f"Ollama already has a model called {name}, and it is not one that this tool put there.",
+        f"Ollama already has a model called {name}, which gemma-setup did not create.",
         context=(f"digest {model.digest[:12]}, family {model.family or 'unknown'}",),
-        hint=f"Give another name with --name, or remove it with `ollama rm {name}`.",
+        hint=f"Choose another name with --name, or remove it with `ollama rm {name}`.",
     )
 
 
@@ -433,7 +433,7 @@ def _link(
     if request.known is not None:
         remove_manifest(store, name)
     if manifest_path(store, name).exists():
-        raise _cannot_link(store, f"a manifest of {name} is there, which the server does not list")
+        raise _cannot_link(store, f"there is a manifest of {name} that the server does not list")
     brought: list[str] = []
     try:
         linked = _place_all(store, request.files, brought, observer)
@@ -482,5 +482,5 @@ def _cannot_link(store: Path, detail: str) -> RegistrationFailedError:
     return RegistrationFailedError(
         "The file cannot be linked into Ollama's store.",
         context=(str(store), detail),
-        hint="Leave --ollama-link out; then it is uploaded, which takes room for a copy.",
+        hint="Leave out --ollama-link to upload it instead, which needs space for a copy.",
     )

@@ -56,7 +56,7 @@ class Ollama(Runtime):
     title = "Ollama"
     program_bytes = 200 * MIB
     bounds_caches = False
-    reason = "its server is running, and llama.cpp is not here"
+    reason = "its server is running, and llama.cpp was not found"
     own_server = "ollama run"
 
     @classmethod
@@ -182,7 +182,7 @@ class Ollama(Runtime):
         known = _known(model.registrations, status.endpoint)
         if known is None:
             raise UsageError(
-                f"Ollama does not know {model.name} by this tool.",
+                f"Ollama does not know {model.name} from gemma-setup.",
                 code="not-registered",
                 context=(status.endpoint,),
                 hint=f"Run `gemma-setup register {model.name} --runtime ollama` first.",
@@ -261,7 +261,7 @@ def _refuse_taken(client: LocalClient, name: str) -> None:
             f"Ollama already has a model called {name}, and it is not one that this tool put "
             "there.",
             context=(f"digest {taken.digest[:12]}, {format_size(taken.size_bytes)}",),
-            hint=f"Give another name with --name, or remove it with `ollama rm {name}`.",
+            hint=f"Choose another name with --name, or remove it with `ollama rm {name}`.",
         )
 
 

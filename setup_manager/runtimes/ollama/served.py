@@ -154,5 +154,5 @@ def _failure(words: str) -> SetupError:
     return SmokeFailedError(
         "Ollama did not run the model.",
         context=(words,),
-        hint="See Ollama's own log, and try another runtime with --runtime.",
+        hint="Check Ollama's log, or try another runtime with --runtime.",
     )

@@ -153,9 +153,9 @@ def ask(client: LocalClient, method: str, path: str, body: Any = None) -> Mappin
 def unexpected(path: str, detail: str) -> RegistrationFailedError:
     """Return the error for an answer that makes no sense."""
     return RegistrationFailedError(
-        "Ollama did not do as asked.",
+        "Ollama reported an error.",
         context=(f"{path}: {detail}",),
-        hint="Look into Ollama's log; update it if it is old; then run the same command again.",
+        hint="Check Ollama's log, update it if it is old, then run the same command again.",
     )
 
 
