@@ -106,7 +106,7 @@ _DECLARED = (
         metavar="NAME",
         type=click.Choice(RUNTIMES),
         default="auto",
-        help="Run it with llama.cpp, ollama or embedded (default: auto).",
+        help=f"Run it with {', '.join(REGISTRY)} (default: auto).",
     ),
     Option(
         "--context",
