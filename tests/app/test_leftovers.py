@@ -40,8 +40,8 @@ def test_a_part_is_finished_and_recorded_as_the_model_it_is(
     (found,) = plan.document()["found"]
     assert (found["path"], found["state"]) == (str(part), "partial")
     (done,) = recover.run(session, plan).files
-    assert done.file.path.read_bytes() == CONTENT
-    assert done.file.fetched_bytes < SIZE - HALF // 2
+    assert done.path.read_bytes() == CONTENT
+    assert done.fetched_bytes < SIZE - HALF // 2
     assert recorded_as(session, model).complete
     assert part.exists() is not move
 
@@ -53,6 +53,6 @@ def test_a_whole_file_is_adopted_without_fetching_it(
     plan = look(session, folder)
     assert [entry["state"] for entry in plan.document()["found"]] == ["complete"]
     (done,) = recover.run(session, plan).files
-    assert done.file.fetched_bytes == 0
-    assert done.file.path.read_bytes() == CONTENT
+    assert done.fetched_bytes == 0
+    assert done.path.read_bytes() == CONTENT
     assert recorded_as(session, model).name == model.name

@@ -40,7 +40,7 @@ def fetched(session: Session, **asked: bool) -> download.Result:
 def test_a_projector_alone_is_recorded_under_its_model(bench: Bench) -> None:
     session = bench.session()
     (found,) = take_over(session, left_projector(bench)).files
-    assert found.file.path.name == PROJECTOR
+    assert found.path.name == PROJECTOR
     assert roles(session) == {MODEL: [Role.PROJECTOR]}
     (model,) = session.inventory.models()
     assert not model.complete

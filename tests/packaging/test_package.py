@@ -67,7 +67,9 @@ def test_the_metadata_says_what_the_package_needs(wheel: zipfile.ZipFile) -> Non
         for line in head.splitlines()
         if line.startswith("Requires-Dist: ") and "extra ==" not in line
     ]
-    assert sorted(core) == ["click", "filelock", "huggingface-hub", "psutil", "requests", "tqdm"]
+    assert sorted(core) == [
+        "click", "filelock", "huggingface-hub", "msgspec", "psutil", "requests", "tqdm",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("arguments", [("--version",), ("list",), ("explain", "e2b")])

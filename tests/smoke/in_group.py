@@ -17,8 +17,8 @@ from setup_manager.platforms import this_platform
 from setup_manager.runtimes.base import Runtime
 from setup_manager.runtimes.embedded import Embedded
 from setup_manager.runtimes.options import StartOptions
+from setup_manager.smoke import run as smoke_run
 from setup_manager.smoke.request import SmokeRequest, Watch
-from setup_manager.smoke.run import run_smoke
 from tests.runtimes.fakes import FakeServer
 from tests.runtimes.installed import Place, installed
 
@@ -36,8 +36,9 @@ def main(group: Path, kind: str, path: Path, context: int) -> int:
         StartOptions(context=context),
         has_gpu=not real,
     )
+    smoke_run.SMOKE_CONTEXT = context  # the test's own would fit
     try:
-        document = run_smoke(runtime, request, watch).document()
+        document = smoke_run.run_smoke(runtime, request, watch).document()
         status = 0
     except SetupError as error:
         document = {"message": error.message, "context": error.context}

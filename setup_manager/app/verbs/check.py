@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from setup_manager.app.reasons import shorter_context
@@ -13,7 +13,6 @@ from setup_manager.app.transfer import plan_transfer
 from setup_manager.app.verbs.runtime import (
     choose_runtime,
     find_runtimes,
-    runtime_document,
     ways_to_get_one,
 )
 from setup_manager.codec import to_plain
@@ -90,8 +89,8 @@ class Result:
         """Return ``data`` of `check`, without the names of its user and its host."""
         return {
             "machine": mask_document(to_plain(self.machine), self.private_words),
-            "runtimes": [self._masked(runtime_document(status)) for status in self.runtimes],
-            "checks": [self._masked(asdict(check)) for check in self.checks],
+            "runtimes": [self._masked(to_plain(status)) for status in self.runtimes],
+            "checks": [self._masked(to_plain(check)) for check in self.checks],
         }
 
     def _masked(self, document: dict[str, Any]) -> dict[str, Any]:

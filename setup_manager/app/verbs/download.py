@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
+from setup_manager.app.contract import Document
 from setup_manager.app.record import recorded
 from setup_manager.app.requests import Files
 from setup_manager.app.transfer import plan_transfer, transfer
 from setup_manager.app.verbs.recover import use_leftovers
-from setup_manager.catalog import Model
+from setup_manager.catalog import Model, Role
 from setup_manager.download import DownloadPlan, VerifiedFile
 from setup_manager.library import InstalledModel
 from setup_manager.session import Session, Subject
@@ -65,66 +66,64 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class File:
+    """A file that is here and verified.
+
+    Attributes:
+        path: Where a user finds it.
+        bytes: Length.
+        sha256: Of its content.
+        commit: Where its repository has it.
+        role: What it is for.
+        repository: ``org/name``.
+    """
+
+    path: Path
+    bytes: int
+    sha256: str
+    commit: str
+    role: Role
+    repository: str
+
+    @classmethod
+    def of(cls, file: VerifiedFile) -> Self:
+        """Describe a verified file."""
+        known = file.artifact
+        return cls(
+            file.path, known.size_bytes, known.sha256, known.commit, known.role, known.repository
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Result(Document):
     """What a download brought.
 
     Attributes:
-        model: The model.
-        installed: Its record.
-        files: Its verified files, weights first.
+        model: Canonical name of the model.
+        path: What a runtime is given: the weights, or their first shard.
+        files: Its files, weights first.
+        fetched_bytes: Bytes that came over the network.
+        reused_bytes: Bytes that were already here.
+        adopted_bytes: Of these, bytes that other tools had left.
+        retries: Requests that were made again.
         seconds: How long it took.
-        adopted_bytes: Of what was here already, bytes that other tools had left.
+        verified: Every file has the digest that it is held to.
     """
 
-    model: Model
-    installed: InstalledModel
-    files: tuple[VerifiedFile, ...]
+    model: str
+    path: Path
+    files: tuple[File, ...]
+    fetched_bytes: int
+    reused_bytes: int
+    adopted_bytes: int
+    retries: int
     seconds: float
-    adopted_bytes: int = 0
+    verified: bool = True
 
     @property
-    def path(self) -> Path:
-        """What a runtime is given: the weights, or their first shard."""
-        return self.files[0].path
-
-    @property
-    def fetched_bytes(self) -> int:
-        """Bytes that came over the network."""
-        return sum(file.fetched_bytes for file in self.files)
-
-    @property
-    def reused_bytes(self) -> int:
-        """Bytes that were already here."""
-        return sum(file.reused_bytes for file in self.files)
-
-    @property
-    def retries(self) -> int:
-        """Requests that were made again."""
-        return sum(file.retries for file in self.files)
-
-    def document(self) -> dict[str, Any]:
-        """Return ``data`` of `download`."""
-        return {
-            "model": self.model.name,
-            "path": str(self.path),
-            "files": [
-                {
-                    "path": str(file.path),
-                    "bytes": file.artifact.size_bytes,
-                    "sha256": file.artifact.sha256,
-                    "commit": file.artifact.commit,
-                    "role": file.artifact.role,
-                    "repository": file.artifact.repository,
-                }
-                for file in self.files
-            ],
-            "fetched_bytes": self.fetched_bytes,
-            "reused_bytes": self.reused_bytes,
-            "adopted_bytes": self.adopted_bytes,
-            "retries": self.retries,
-            "seconds": round(self.seconds, 3),
-            "verified": True,
-        }
+    def size_bytes(self) -> int:
+        """Bytes of all files together."""
+        return sum(file.bytes for file in self.files)
 
 
 def plan(session: Session, request: Request) -> Plan:
@@ -148,11 +147,15 @@ def run(session: Session, plan: Plan) -> Result:
         SetupError: As the download engine says; what came is kept.
     """
     with recorded(session, plan.model.name):
-        return carry_out(session, plan)
+        return carry_out(session, plan)[1]
 
 
-def carry_out(session: Session, plan: Plan) -> Result:
-    """Do what `run` does, without a record for the report."""
+def carry_out(session: Session, plan: Plan) -> tuple[InstalledModel, Result]:
+    """Do what `run` does, without a record for the report.
+
+    Returns:
+        The model as it is recorded now, and what came.
+    """
     started = time.monotonic()
     adopted_bytes = 0
 
@@ -162,4 +165,13 @@ def carry_out(session: Session, plan: Plan) -> Result:
             adopted_bytes = use_leftovers(session, plan.model)
 
     installed, files = transfer(session, plan.model, plan.files, adopt)
-    return Result(plan.model, installed, files, time.monotonic() - started, adopted_bytes)
+    return installed, Result(
+        model=plan.model.name,
+        path=files[0].path,
+        files=tuple(map(File.of, files)),
+        fetched_bytes=sum(file.fetched_bytes for file in files),
+        reused_bytes=sum(file.reused_bytes for file in files),
+        adopted_bytes=adopted_bytes,
+        retries=sum(file.retries for file in files),
+        seconds=round(time.monotonic() - started, 3),
+    )

@@ -310,9 +310,9 @@ def _download(session: Session, stages: Stages, plan: Plan) -> InstalledModel:
             stage.end(skipped=True)
             known = session.inventory.find(planned.model.name)
             return known or session.inventory.record_start(planned.model, {})
-        result = download.carry_out(session, planned)
+        installed, result = download.carry_out(session, planned)
         stage.end(result, skipped=result.fetched_bytes == 0)
-    return result.installed
+    return installed
 
 
 def _register(session: Session, stages: Stages, plan: Plan, launch: Launch) -> register.Result:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from setup_manager.app.contract import Document
 from setup_manager.app.transfer import plan_transfer, transfer
 from setup_manager.catalog import Artifact, CatalogFile, Model, Role
-from setup_manager.download import VerifiedFile
 from setup_manager.errors import SetupError
 from setup_manager.recover import (
     Finding,
@@ -68,28 +68,26 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
-class Recovered:
-    """A file that was finished or adopted.
+class Recovered(Document):
+    """A file that was finished or adopted, and is verified.
 
     Attributes:
-        file: The verified file.
-        outcome: What came of the leftovers.
+        path: Where a user finds it.
+        bytes: Length.
+        sha256: Of its content.
+        commit: Where its repository has it.
+        adopted_bytes: Bytes copied from leftovers.
+        sampled_bytes: Bytes fetched to compare them.
+        fetched_bytes: Bytes that came over the network beside these.
     """
 
-    file: VerifiedFile
-    outcome: Outcome
-
-    def document(self) -> dict[str, Any]:
-        """Return an entry of ``data.files``."""
-        return {
-            "path": str(self.file.path),
-            "bytes": self.file.artifact.size_bytes,
-            "sha256": self.file.artifact.sha256,
-            "commit": self.file.artifact.commit,
-            "adopted_bytes": self.outcome.adopted_bytes,
-            "sampled_bytes": self.outcome.sampled_bytes,
-            "fetched_bytes": self.file.fetched_bytes,
-        }
+    path: Path
+    bytes: int
+    sha256: str
+    commit: str
+    adopted_bytes: int
+    sampled_bytes: int
+    fetched_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +149,15 @@ def _recover(
     planned = plan_transfer(session, model)
     planned.check_room()
     _, (file,) = transfer(session, model, planned, adopt)
-    return Recovered(file, outcome)
+    return Recovered(
+        path=file.path,
+        bytes=artifact.size_bytes,
+        sha256=artifact.sha256,
+        commit=artifact.commit,
+        adopted_bytes=outcome.adopted_bytes,
+        sampled_bytes=outcome.sampled_bytes,
+        fetched_bytes=file.fetched_bytes,
+    )
 
 
 def _model_of(session: Session, artifact: Artifact) -> Model:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from setup_manager.app.contract import Document
+from setup_manager.codec import to_plain
 from setup_manager.errors import DownloadFailedError, RuntimeMissingError, UsageError
 from setup_manager.runtimes import REGISTRY, Build, InstalledBuild, Runtime, RuntimeStatus
 from setup_manager.session import Session
@@ -59,12 +61,7 @@ class ChosenRuntime:
 
     def document(self) -> dict[str, Any]:
         """Return the JSON form."""
-        return {**runtime_document(self.status), "reason": self.reason}
-
-
-def runtime_document(status: RuntimeStatus) -> dict[str, Any]:
-    """Return an entry of ``data.runtimes``."""
-    return asdict(status)
+        return {**to_plain(self.status), "reason": self.reason}
 
 
 def find_runtimes(session: Session) -> tuple[RuntimeStatus, ...]:
@@ -146,26 +143,20 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class Result(Document):
     """A build that was installed and runs here.
 
     Attributes:
-        build: The build.
+        build: Its name.
+        bytes: What was fetched for it.
         program: Its llama-server.
         version: What that says of itself.
     """
 
-    build: Build
+    build: str
+    bytes: int
     program: Path
     version: str
-
-    def document(self) -> dict[str, Any]:
-        """Return ``data`` of `runtime install`."""
-        return {
-            **Plan(self.build).document(),
-            "program": str(self.program),
-            "version": self.version,
-        }
 
 
 def plan(session: Session, request: Request) -> Plan:
@@ -198,7 +189,7 @@ def run(session: Session, plan: Plan) -> Result:
         session.observer.download,
         session.cancel,
     )
-    return Result(plan.build, installed.program, status.version)
+    return Result(plan.build.name, plan.build.size_bytes, installed.program, status.version)
 
 
 def installed_builds(session: Session) -> tuple[InstalledBuild, ...]:

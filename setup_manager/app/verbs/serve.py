@@ -6,8 +6,8 @@ import json
 import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
+from setup_manager.app.contract import Document
 from setup_manager.app.planning import Launch, plan_launch
 from setup_manager.app.requests import Run
 from setup_manager.app.verbs.runtime import ChosenRuntime, choose_runtime
@@ -55,7 +55,7 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class Result(Document):
     """A server that has ended.
 
     Attributes:
@@ -63,10 +63,6 @@ class Result:
     """
 
     model: str
-
-    def document(self) -> dict[str, Any]:
-        """Return ``data`` of `serve`."""
-        return {"model": self.model}
 
 
 def plan(session: Session, request: Request) -> Plan:

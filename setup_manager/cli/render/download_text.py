@@ -24,10 +24,10 @@ def download_text(result: download.Result) -> str:
     """Say what was downloaded, and where it is."""
     fetched, reused = result.fetched_bytes, result.reused_bytes
     if not fetched:
-        return f"{result.model.name} is already here and verified:\n{result.path}"
+        return f"{result.model} is already here and verified:\n{result.path}"
     rate = f", {format_rate(fetched / result.seconds)}" if result.seconds > 1 else ""
     kept = f"; {format_size(reused)} were already here" if reused else ""
     return (
-        f"{result.model.name} downloaded and verified: {format_size(fetched)} in "
+        f"{result.model} downloaded and verified: {format_size(fetched)} in "
         f"{format_duration(result.seconds)}{rate}{kept}\n{result.path}"
     )

@@ -31,7 +31,6 @@ def _finding_lines(finding: Finding, terminal: Terminal) -> list[str]:
 def recovered_text(done: tuple[recover.Recovered, ...], terminal: Terminal) -> str:
     """Say what each file needed until it was whole."""
     return "\n".join(
-        f"{terminal.mark('ok')} {item.file.path}: verified, "
-        f"{format_size(item.file.fetched_bytes)} downloaded"
+        f"{terminal.mark('ok')} {item.path}: verified, {format_size(item.fetched_bytes)} downloaded"
         for item in done
     )

@@ -54,7 +54,7 @@ def _planned(plan: install.Plan) -> str:
 
 def _downloaded(result: download.Result) -> str:
     if result.fetched_bytes == 0:
-        return f"{format_size(result.model.size_bytes)} already here, verified"
+        return f"{format_size(result.size_bytes)} already here, verified"
     rate = format_rate(result.fetched_bytes / max(result.seconds, 0.001))
     words = f"{format_size(result.fetched_bytes)} at {rate}, verified"
     if result.reused_bytes:
