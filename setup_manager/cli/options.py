@@ -106,7 +106,7 @@ _DECLARED = (
         metavar="NAME",
         type=click.Choice(RUNTIMES),
         default="auto",
-        help=f"Run it with {', '.join(REGISTRY)} (default: auto).",
+        help=f"auto (default), {', '.join(REGISTRY)}.",
     ),
     Option(
         "--context",
