@@ -1,4 +1,4 @@
-"""Write docs/reference from the package itself: the commands from Click, the errors from the code.
+"""Write docs/reference from the package itself: commands, errors and rooms.
 
     python -m scripts.build_reference [FOLDER]
 
@@ -8,8 +8,11 @@ the cure. The same sources give the same bytes.
 
 from __future__ import annotations
 
+import re
 import sys
+import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 
 import click
@@ -168,7 +171,54 @@ def errors_page() -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
-PAGES = {"commands.md": commands_page, "errors.md": errors_page}
+# --- rooms -------------------------------------------------------------------------------------
+
+
+def rooms() -> Iterator[str]:
+    """Give the packages and modules below the top one, the lowest first, as import-linter has them.
+
+    Those whose names begin with an underscore are of no use to outsiders.
+    """
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    contracts = project["tool"]["importlinter"]["contracts"]
+    layers = next(contract["layers"] for contract in contracts if contract["type"] == "layers")
+    names = (name for layer in reversed(layers) for name in layer.split(" | "))
+    return (name for name in names if not name.startswith("_"))
+
+
+def room_section(name: str) -> Iterator[str]:
+    """Describe one room by its docstring and by what its door hands out."""
+    room = PACKAGE / name
+    module = import_module(f"{PACKAGE.name}.{name}")
+    purpose, *rest = (module.__doc__ or "").replace("``", "`").split("\n\n")
+    yield f"## {name}{'/' if room.is_dir() else ''}"
+    yield ""
+    yield purpose.replace("\n", " ").strip()
+    yield ""
+    if room.is_dir():
+        for paragraph in rest:
+            yield from (re.sub(r"\n(?=Invariant)", "\n\n", paragraph).strip(), "")
+        yield f"Exports: {', '.join(f'`{exported}`' for exported in module.__all__)}."
+        yield ""
+
+
+def rooms_page() -> str:
+    """Write the page of the package's rooms: purpose, what they may import, invariant, door."""
+    lines = [
+        "# Rooms",
+        "",
+        NOTICE,
+        "",
+        "The packages and modules below `setup_manager`, the lowest first: each may import those",
+        "before it. What a package exports is all that others may import of it.",
+        "[Architecture](../explanation/architecture.md) says how they work together.",
+        "",
+        *(line for name in rooms() for line in room_section(name)),
+    ]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+PAGES = {"commands.md": commands_page, "errors.md": errors_page, "rooms.md": rooms_page}
 """What is made from the package, by the file's name in docs/reference."""
 
 

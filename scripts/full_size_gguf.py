@@ -24,6 +24,10 @@ from setup_manager.catalog.load import load_catalog
 from setup_manager.fit.quantization import recipe_of, typed_tensors
 from setup_manager.fit.tensors import is_global
 
+# What the scripts that measure take of each variant.
+QUANTIZATIONS = {
+    "e2b": "Q4_K_M", "e4b": "Q4_K_M", "12b": "QAT-Q4_0", "26b": "QAT-Q4_0", "31b": "QAT-Q4_0",
+}  # fmt: skip
 _ALIGNMENT = 32
 _TEMPLATE = (
     "{% for message in messages %}<|turn>{{ message.role }}\n{{ message.content }}<turn|>\n"
@@ -133,7 +137,7 @@ def _add_tokenizer(writer: gguf.GGUFWriter, vocabulary_size: int) -> None:
 def main() -> None:
     """Read the arguments and write one file."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("variant", choices=("e2b", "e4b", "12b", "26b", "31b"))
+    parser.add_argument("variant", choices=tuple(QUANTIZATIONS))
     parser.add_argument("quantization", help="a label such as Q4_K_M or QAT-Q4_0")
     parser.add_argument("path", type=Path)
     arguments = parser.parse_args()

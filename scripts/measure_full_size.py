@@ -25,7 +25,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from scripts.full_size_gguf import architecture_of, write_full_size
+from scripts.full_size_gguf import QUANTIZATIONS, architecture_of, write_full_size
 from setup_manager.fit.load import Load
 from setup_manager.fit.memory import memory_of
 from setup_manager.fit.settings import Settings
@@ -36,9 +36,6 @@ from setup_manager.machine.probe.machine import read_machine
 from setup_manager.runtimes.options import StartOptions, server_arguments
 from setup_manager.units import MIB
 
-QUANTIZATIONS = {
-    "e2b": "Q4_K_M", "e4b": "Q4_K_M", "12b": "QAT-Q4_0", "26b": "QAT-Q4_0", "31b": "QAT-Q4_0",
-}  # fmt: skip
 _PROMPT_TOKENS = 600
 _ANSWER_TOKENS = 24
 

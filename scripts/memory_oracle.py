@@ -23,15 +23,12 @@ from typing import Any, get_args
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from scripts.full_size_gguf import architecture_of, write_full_size
+from scripts.full_size_gguf import QUANTIZATIONS, architecture_of, write_full_size
 from setup_manager.fit.cache import kv_cache_bytes
 from setup_manager.fit.compute import cpu_compute_bytes
 from setup_manager.fit.settings import CacheType, KvType, Settings
 from setup_manager.units import MIB
 
-QUANTIZATIONS = {
-    "e2b": "Q4_K_M", "e4b": "Q4_K_M", "12b": "QAT-Q4_0", "26b": "QAT-Q4_0", "31b": "QAT-Q4_0",
-}  # fmt: skip
 _CONTEXTS = (2048, 4096, 8192, 32768, 131072, 262144)
 
 

@@ -20,19 +20,24 @@ PART_NOTES = {
     "other": "the program, its checkpoints, GPU context",
 }
 
+# What fit computes with and no document promises.
+_INTERNAL = frozenset(
+    {"program_bytes", "bounds_caches", "score", "below_floor", "context_too_long"}
+)
+
 
 def plain(value: object) -> Any:
     """Make plain values with two decimals, which is what a prediction can carry."""
-    return _rounded(to_plain(value))
+    return _shown(to_plain(value))
 
 
-def _rounded(value: Any) -> Any:
+def _shown(value: Any) -> Any:
     if isinstance(value, float):
         return round(value, 2)
     if isinstance(value, list):
-        return [_rounded(entry) for entry in value]
+        return [_shown(entry) for entry in value]
     if isinstance(value, dict):
-        return {key: _rounded(entry) for key, entry in value.items()}
+        return {key: _shown(entry) for key, entry in value.items() if key not in _INTERNAL}
     return value
 
 

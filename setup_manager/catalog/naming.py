@@ -11,13 +11,15 @@ import re
 from dataclasses import dataclass
 
 from setup_manager.catalog.artifact import Role
+from setup_manager.catalog.quantizations import QUANTIZATIONS
 
-# The names of llama.cpp's file types (llama-quantize --help) with unsloth's "UD-" and the suffixes
-# _L, _XL, … that publishers add; only between separators, so that "E2B" and "A4B" are none.
+# The rows of the table, and what llama.cpp (llama-quantize --help) and publishers may name in the
+# same way ("UD-", suffixes _L, _XL, …); only between separators, so that "E2B" and "A4B" are none.
+_NAMES = (name.removeprefix("QAT-") for row in QUANTIZATIONS for name in (row.label, *row.aliases))
 _QUANTIZATION = re.compile(
     r"(?<![A-Za-z0-9])"
-    r"((?:UD-)?(?:I?Q[1-8](?:_(?:K|NL|XXS|XS|S|M|L|XL|XXL|[0-9])(?![A-Za-z0-9]))*"
-    r"|TQ[12]_0|(?:MX|NV)FP4(?:_MOE)?|BF16|F16|FP16|F32|FP32))"
+    r"((?:UD-)?(?:I?Q[1-8](?:_(?:K|NL|XXS|XS|S|M|L|XL|XXL|[0-9])(?![A-Za-z0-9]))*|TQ[12]_0"
+    rf"|{'|'.join(sorted(_NAMES, key=len, reverse=True))}))"
     r"(?![A-Za-z0-9])",
     re.IGNORECASE,
 )

@@ -25,6 +25,7 @@ else:
 KV_TYPES = ("f16", "q8_0", "q4_0")
 PREFERENCES = ("speed", "quality", "balanced")
 RUNTIMES = ("auto", *REGISTRY)
+*_OTHERS, _LAST = REGISTRY
 
 OWN = "Options"
 PLANNING = "Memory and speed"
@@ -106,7 +107,7 @@ _DECLARED = (
         metavar="NAME",
         type=click.Choice(RUNTIMES),
         default="auto",
-        help="Run it with llama.cpp, ollama or embedded (default: auto).",
+        help=f"Run it with {', '.join(_OTHERS)} or {_LAST} (default: auto).",
     ),
     Option(
         "--context",

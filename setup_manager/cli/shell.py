@@ -109,11 +109,15 @@ class Shell:
     @property
     def program(self) -> str:
         """How this program can be called again: by its name where that finds it."""
-        called = Path(sys.argv[0])
+        called = Path(sys.argv[0]).absolute()
         found = shutil.which("gemma-setup", path=self.environment.get("PATH", ""))
         if called.name != "gemma-setup" or (found and Path(found).resolve() == called.resolve()):
             return "gemma-setup"
-        return str(called)
+        root = called.parents[2]  # a checkout's own environment is <root>/.venv-run/bin
+        script = root / "scripts" / "gemma-setup"
+        if not (called.parents[1].name.startswith(".venv") and script.is_file()):
+            return str(called)
+        return "./scripts/gemma-setup" if Path.cwd() == root else str(script)
 
     @cached_property
     def host(self) -> Host:

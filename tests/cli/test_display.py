@@ -308,7 +308,7 @@ def test_a_running_download_is_a_bar_with_rate_and_time(slow: Program) -> None:
     ended = screen.finish()
     assert screen.process.returncode == 130
     assert "% |" not in ended
-    assert "stopped:" in ended
+    assert "Stopped (Ctrl-C)." in ended
 
 
 def test_a_shrunken_terminal_breaks_nothing(slow: Program) -> None:
@@ -352,11 +352,11 @@ def test_a_dumb_terminal_gets_no_escape_sequences(slow: Program) -> None:
 
 def test_the_question_takes_a_no(slow: Program) -> None:
     screen = Screen(slow, "install", VARIANT, "--runtime", "embedded")
-    screen.until(lambda shown: "Go on? [Y/n]" in shown)
+    screen.until(lambda shown: "Continue? [Y/n]" in shown)
     screen.type("n\n")
     text = screen.finish()
     assert screen.process.returncode == 1
-    assert "Nothing was installed" in text
+    assert "Cancelled." in text
 
 
 @pytest.mark.parametrize("command", [("check",), ("recommend",), ("explain", "e4b"), ("list",)])
@@ -375,7 +375,7 @@ def test_reports_stay_within_the_terminal(
 def test_something_is_said_at_once_without_a_terminal_too(slow: Program) -> None:
     process = slow.start(*INSTALL)
     assert process.stderr is not None
-    assert "looking at this machine" in process.stderr.readline()
+    assert "checking this machine" in process.stderr.readline()
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=20)
     assert process.returncode == 130, stderr

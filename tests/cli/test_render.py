@@ -8,6 +8,7 @@ import pytest
 from setup_manager.cli.outcome import Outcome, write_outcome
 from setup_manager.cli.render.error_text import error_text
 from setup_manager.cli.render.smoke_text import smoke_text
+from setup_manager.cli.render.wrapping import wrapped
 from setup_manager.cli.terminal import Terminal, describe_terminal
 from setup_manager.errors import SetupError, interrupted
 from setup_manager.runtimes import Completion
@@ -66,3 +67,12 @@ def test_a_failure_has_no_value() -> None:
     )
     assert out.getvalue() == ""
     assert err.getvalue() == "error: It failed.\nnext: Run it again.\n"
+
+
+def test_a_line_that_is_broken_keeps_its_columns() -> None:
+    text = "✓ smoke      asked for the capital: 'Paris', `a command with words`"
+    assert wrapped(text, 44) == [
+        "✓ smoke      asked for the capital: 'Paris',",
+        "  `a command with words`",
+    ]
+    assert wrapped("  two   three", 8) == ["  two", "    three"]

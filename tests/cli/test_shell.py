@@ -4,12 +4,15 @@ import os
 import pty
 import signal
 import subprocess
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
 from setup_manager.cli.group import SUMMARIES
+from setup_manager.cli.shell import Shell
+from setup_manager.cli.terminal import describe_terminal
 from tests.cli.runner import Finished, Program
 
 
@@ -178,3 +181,24 @@ def test_a_signal_is_130_at_once_with_one_document(program: Program, number: int
     assert process.returncode == 130
     assert '"exit_code": 130' in stdout
     assert "Traceback" not in stderr
+
+
+@pytest.mark.parametrize(
+    ("called", "folder", "typed"),
+    [
+        ("checkout/.venv-run/bin/gemma-setup", "checkout", "./scripts/gemma-setup"),
+        ("checkout/.venv-run/bin/gemma-setup", ".", "{base}/checkout/scripts/gemma-setup"),
+        ("tools/bin/gemma-setup", ".", "{base}/tools/bin/gemma-setup"),
+        ("checkout/setup_manager/__main__.py", ".", "gemma-setup"),
+    ],
+)
+def test_commands_to_copy_call_the_program_as_it_was_called(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, called: str, folder: str, typed: str
+) -> None:
+    for name in ("checkout/scripts/gemma-setup", "checkout/.venv-run/bin/gemma-setup"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    monkeypatch.setattr("sys.argv", [str(tmp_path / called)])
+    monkeypatch.chdir(tmp_path / folder)
+    shell = Shell({"PATH": ""}, describe_terminal({}), threading.Event())
+    assert shell.program == typed.format(base=tmp_path)

@@ -27,8 +27,8 @@ CASES = (
 @pytest.mark.parametrize("variant", ["e2b", "26b"])
 def test_the_installed_llama_cpp_agrees(variant: str, tmp_path: Path) -> None:
     pytest.importorskip("gguf")
-    from scripts.full_size_gguf import write_full_size
-    from scripts.memory_oracle import QUANTIZATIONS, ask
+    from scripts.full_size_gguf import QUANTIZATIONS, write_full_size
+    from scripts.memory_oracle import ask
 
     architecture = load_catalog().variants[variant].architecture
     model = tmp_path / "model.gguf"

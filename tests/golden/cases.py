@@ -294,7 +294,6 @@ INSTALL = Scenario(
         live("list-installed", "list --installed"),
         live("list-installed-json", "list --installed --json"),
         live("smoke", f"smoke {VARIANT} --runtime embedded --no-progress"),
-        live("smoke-json", f"smoke {VARIANT} --runtime embedded --json"),
         live("smoke-image", f"smoke {VARIANT} --image"),
         step("register-again", f"register {VARIANT} --runtime embedded"),
         step("register-again-json", f"register {VARIANT} --runtime embedded --json"),

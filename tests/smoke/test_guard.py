@@ -228,7 +228,7 @@ def test_in_a_control_group_an_engine_whose_cache_does_not_fit_is_ended_the_same
     done = run_in(group, "embedded", str(random_model), "8000000")
     assert done.returncode == 17, done.stderr
     error = json.loads(done.stdout)
-    assert "could not get the memory" in error["message"]
+    assert "could not allocate the memory" in error["message"]
     assert "It may take" in error["context"][0]
     assert kills_in(group) == 0
 

@@ -9,8 +9,9 @@ from setup_manager.rehearsal import RehearsalResult
 from setup_manager.units import format_size
 
 BEFORE = (
-    "Rehearsal: a tiny Gemma 4 from a hub on this machine. The connection resets twice,\n"
-    "stalls once and is overloaded once; everything else is real."
+    "Rehearsal: a tiny Gemma 4 from a hub on this machine.\n"
+    "The connection resets twice, stalls once and is overloaded once.\n"
+    "Everything else is real."
 )
 
 

@@ -6,7 +6,7 @@ from setup_manager.app import check, download, install, recommend, register
 from setup_manager.cli.render.register_text import registration_words
 from setup_manager.session import StageEvent
 from setup_manager.smoke import SmokeReport
-from setup_manager.units import format_duration, format_memory, format_rate, format_size
+from setup_manager.units import format_memory, format_rate, format_size
 
 _SHOWN_ANSWER = 40
 _WITHOUT_RESULT = {"recommend": "skipped: you chose the model", "download": "left to Ollama"}
@@ -70,8 +70,5 @@ def _tested(report: SmokeReport) -> str:
     if not report.passed:
         return f"{asked}, a wrong answer"
     rate = report.completion.tokens_per_second
-    return (
-        f"{asked}; {rate:.{0 if rate >= 100 else 1}f} tokens/s, "
-        f"loaded in {format_duration(report.load_seconds)}, "
-        f"peak {format_memory(report.memory_bytes)}"
-    )
+    speed = f"{rate:.{0 if rate >= 100 else 1}f} tokens/s"
+    return f"{asked}; {speed}, peak {format_memory(report.memory_bytes)}"

@@ -6,7 +6,7 @@ import re
 
 from setup_manager.cli.terminal import Terminal, visible_length
 
-_UNBREAKABLE = re.compile(r"(?:`[^`\n]*`|[^\s`])+|`")
+_UNBREAKABLE = re.compile(r" *(?:(?:`[^`\n]*`|[^\s`])+|`)")
 _CONTROL = re.compile(r"[\x00-\x1a\x1c-\x1f\x7f-\x9f]|\x1b(?!\[[0-9;]*m)")
 
 
@@ -18,7 +18,7 @@ def wrapped(text: str, width: int | None) -> list[str]:
     foreign text such as a server's answer brings, become spaces.
 
     Args:
-        text: The paragraph; its own indentation is kept.
+        text: The paragraph; its own indentation and columns are kept.
         width: Columns, or None for no limit.
     """
     text = _CONTROL.sub(" ", text)
@@ -26,12 +26,12 @@ def wrapped(text: str, width: int | None) -> list[str]:
         return [text]
     indent = text[: len(text) - len(text.lstrip(" "))]
     words = _UNBREAKABLE.findall(text)
-    lines = [indent + " ".join(words[:1])]
+    lines = ["".join(words[:1])]
     for word in words[1:]:
-        if visible_length(lines[-1]) + 1 + visible_length(word) > width:
-            lines.append(f"{indent}  {word}")
+        if visible_length(lines[-1]) + visible_length(word) > width:
+            lines.append(f"{indent}  {word.lstrip(' ')}")
         else:
-            lines[-1] += f" {word}"
+            lines[-1] += word
     return lines
 
 
