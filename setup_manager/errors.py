@@ -184,7 +184,7 @@ CODES: Mapping[str, ErrorCode] = MappingProxyType(
         no_drafter=("The repository has no drafter.", "Leave out --with-drafter."),
         drafter_not_comparable=(
             "This runtime has no measurement without the drafter.",
-            "Use --runtime llama.cpp or embedded.",
+            "Leave out --with-drafter, or use another --runtime.",
         ),
         bad_catalog=("The catalogue file is wrong.", "Correct it, or leave out --catalog."),
         bad_configuration=("The configuration file is wrong.", "Correct the line in the message."),

@@ -23,8 +23,6 @@ PreferenceName = Literal["speed", "quality", "balanced"]
 TaskName = Literal["chat", "coding", "vision", "long documents"]
 StrPath = str | os.PathLike[str]
 
-# What memory is worked out for where no runtime needs to be here yet.
-_USUAL_RUNTIME = "llama.cpp"
 _MAX_MACHINE_FILE_BYTES = 4 * 1024 * 1024
 
 

@@ -136,12 +136,13 @@ def _require_comparison(launch: Launch) -> None:
         UsageError: If it has.
     """
     if REGISTRY[launch.runtime.name].own_server:
+        others = [name for name in REGISTRY if not REGISTRY[name].own_server]
         raise UsageError(
             f"{launch.runtime.name} cannot be measured with and without the drafter.",
             code="drafter-not-comparable",
             context=["it starts the model as registered and reports nothing about the drafter"],
-            hint="Leave out --with-drafter, or use a runtime that is started for each test "
-            "(--runtime llama.cpp or embedded).",
+            hint="Leave out --with-drafter, or use a runtime that is started for each test: "
+            f"--runtime {' or '.join(others)}.",
         )
 
 
