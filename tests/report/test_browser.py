@@ -138,7 +138,7 @@ def test_controls_and_charts_have_names(opened: Browser) -> None:
     images = [name for role, name in nodes if role in {"image", "img"}]
     (shown,) = visible_panels(opened)
     assert any(name.startswith(f"Memory at {shown:,} tokens of context: ") for name in images)
-    assert any(name.startswith("What had arrived") for name in images)
+    assert any(name.startswith("Download progress") for name in images)
     assert any(name.startswith("Memory while the model loaded") for name in images)
     assert roles.count("heading") >= 6
 
