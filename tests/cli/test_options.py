@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 import pytest
@@ -24,6 +24,7 @@ from setup_manager.app import (
     smoke,
     verify,
 )
+from setup_manager.app.requests import KvTypeName, PreferenceName
 from setup_manager.cli.command import ExampleCommand
 from setup_manager.cli.group import SUMMARIES, cli
 from setup_manager.cli.invocation import Invocation
@@ -176,3 +177,11 @@ def test_help_has_everyday_options_first_and_common_ones_last(name: str) -> None
 def test_a_context_may_be_written_with_a_k() -> None:
     assert parsed("explain", ["--context", "32k"])["context"] == 32768
     assert parsed("explain", ["--context", "262144"])["context"] == 262144
+
+
+def test_what_an_option_offers_is_what_a_request_takes() -> None:
+    taken = {"kv_type": KvTypeName, "prefer": PreferenceName}
+    for name, names in taken.items():
+        offered_by = OPTIONS[name].type
+        assert isinstance(offered_by, click.Choice)
+        assert tuple(offered_by.choices) == get_args(names)

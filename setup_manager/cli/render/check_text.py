@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from itertools import groupby
-from textwrap import wrap
 
 from setup_manager.app import check
+from setup_manager.cli.render.wrapping import wrapped
 from setup_manager.cli.terminal import Terminal
 from setup_manager.machine import Check
 
@@ -28,11 +28,11 @@ def _says_something(check: Check) -> bool:
 
 def _check_lines(check: Check, terminal: Terminal) -> list[str]:
     width = terminal.width - _NAME_WIDTH - 5
-    first, *rest = wrap(check.detail, width) or [""]
+    first, *rest = wrapped(check.detail, width, hanging=0)
     indent = " " * (_NAME_WIDTH + 5)
     lines = [f"  {terminal.mark(check.status)} {check.name:<{_NAME_WIDTH}} {first}"]
     lines += [indent + line for line in rest]
     if check.hint and check.status != "ok":
-        hints = wrap(check.hint, width - 3, break_on_hyphens=False, break_long_words=False)
+        hints = wrapped(check.hint, width - 3, hanging=0)
         lines += [indent + ("→  " if i == 0 else "   ") + line for i, line in enumerate(hints)]
     return lines

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from textwrap import wrap
-
 from setup_manager.app import recommend
 from setup_manager.cli.render.explain_text import basis_words, speed_text
+from setup_manager.cli.render.wrapping import wrapped
 from setup_manager.cli.terminal import Terminal
 from setup_manager.fit import Choice
 from setup_manager.units import format_memory, format_size
@@ -65,4 +64,4 @@ def _choice_lines(
 
 
 def _wrapped(text: str, width: int) -> list[str]:
-    return [f"     {line}" for line in wrap(text, width - 5)]
+    return [f"     {line}" for line in wrapped(text, width - 5, hanging=0)]

@@ -10,8 +10,8 @@ _UNBREAKABLE = re.compile(r" *(?:(?:`[^`\n]*`|[^\s`])+|`)")
 _CONTROL = re.compile(r"[\x00-\x1a\x1c-\x1f\x7f-\x9f]|\x1b(?!\[[0-9;]*m)")
 
 
-def wrapped(text: str, width: int | None) -> list[str]:
-    """Break a paragraph into lines of a width, its later ones indented by two more columns.
+def wrapped(text: str, width: int | None, *, hanging: int = 2) -> list[str]:
+    """Break a paragraph into lines of a width.
 
     A command in backquotes, a path, an address or a digest is never broken, even where it is wider
     than the line: it is there to be copied. Line breaks and control characters in it, which only
@@ -20,16 +20,17 @@ def wrapped(text: str, width: int | None) -> list[str]:
     Args:
         text: The paragraph; its own indentation and columns are kept.
         width: Columns, or None for no limit.
+        hanging: Columns by which later lines are indented more.
     """
     text = _CONTROL.sub(" ", text)
     if width is None or len(text) <= width:
         return [text]
-    indent = text[: len(text) - len(text.lstrip(" "))]
+    indent = " " * (len(text) - len(text.lstrip(" ")) + hanging)
     words = _UNBREAKABLE.findall(text)
     lines = ["".join(words[:1])]
     for word in words[1:]:
         if visible_length(lines[-1]) + visible_length(word) > width:
-            lines.append(f"{indent}  {word.lstrip(' ')}")
+            lines.append(indent + word.lstrip(" "))
         else:
             lines[-1] += word
     return lines
