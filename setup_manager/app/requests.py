@@ -5,13 +5,13 @@ A field that is None, or has its default, was not asked for.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, get_args
 
+from setup_manager.codec import CodecError, parse
 from setup_manager.errors import UsageError
 from setup_manager.fit import Settings, fit_of
 from setup_manager.machine import Machine, from_document
@@ -167,8 +167,8 @@ def _read_machine_file(path: Path) -> Machine:
     """Read `data.machine` of `check --json`, or the whole document."""
     try:
         with path.open("rb") as file:
-            document = json.loads(file.read(_MAX_MACHINE_FILE_BYTES))
-    except (OSError, ValueError, RecursionError) as error:
+            document = parse(file.read(_MAX_MACHINE_FILE_BYTES))
+    except (OSError, CodecError) as error:
         raise UsageError(
             f"{path} is not a machine description.",
             code="bad-machine",
