@@ -368,7 +368,7 @@ def test_reports_stay_within_the_terminal(
     screen.finish()
     for line in re.sub(rb"\x1b\[[0-9;?]*[A-Za-z]", b"", screen.raw).decode().splitlines():
         # A path or a command may be longer: it is there to be copied.
-        words = line.split()
+        words = re.findall(r"`[^`]+`|\S+", line)
         assert len(line) <= columns or any(len(word) > columns - 28 for word in words), line
 
 

@@ -99,7 +99,7 @@ def test_a_repair_that_is_interrupted_goes_on_as_a_download(rig: Rig) -> None:
     damage(rig, 5 * CHUNK + 1)
     rig.hub.faults = (f.always(f.status(503)),)
     rig.options = replace(rig.options, patience_seconds=0.2)
-    with pytest.raises(Exception, match="could not be fetched"):
+    with pytest.raises(Exception, match="could not be downloaded"):
         repair(rig)
     assert not rig.places.content.exists(), "a damaged file has no final name"
     rig.hub.faults = ()

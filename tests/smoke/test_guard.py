@@ -229,7 +229,7 @@ def test_in_a_control_group_an_engine_whose_cache_does_not_fit_is_ended_the_same
     assert done.returncode == 17, done.stderr
     error = json.loads(done.stdout)
     assert "could not allocate the memory" in error["message"]
-    assert "It may take" in error["context"][0]
+    assert "It is limited to" in error["context"][0]
     assert kills_in(group) == 0
 
 

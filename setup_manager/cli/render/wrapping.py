@@ -20,12 +20,12 @@ def wrapped(text: str, width: int | None, *, hanging: int = 2) -> list[str]:
     Args:
         text: The paragraph; its own indentation and columns are kept.
         width: Columns, or None for no limit.
-        hanging: Columns by which later lines are indented more.
+        hanging: Columns by which later lines are indented more; a third of the width at most.
     """
     text = _CONTROL.sub(" ", text)
     if width is None or len(text) <= width:
         return [text]
-    indent = " " * (len(text) - len(text.lstrip(" ")) + hanging)
+    indent = " " * (len(text) - len(text.lstrip(" ")) + min(hanging, width // 3))
     words = _UNBREAKABLE.findall(text)
     lines = ["".join(words[:1])]
     for word in words[1:]:
