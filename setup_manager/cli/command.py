@@ -79,6 +79,10 @@ class ExampleCommand(click.Command):
         formatter.write_paragraph()
         super().format_help(ctx, formatter)
 
+    def get_help_option_names(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        """Name --help as everywhere here, whatever context the help is made in."""
+        return ["-h", "--help"]
+
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options section by section."""
         write_sections(self.get_params(ctx), ctx, formatter)

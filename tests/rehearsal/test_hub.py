@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from setup_manager.rehearsal.hub import MISHAPS, RehearsalHub
+from tests.support.waiting import wait_until
 
 CONTENT = random.Random(1).randbytes(300_000)
 SPAN = "bytes=1000-201000"
@@ -59,7 +60,7 @@ def test_a_span_comes_as_asked_for_once_the_mishaps_are_over(hub: RehearsalHub) 
     assert status == 206
     assert headers["content-range"] == f"bytes 1000-201000/{len(CONTENT)}"
     assert body == CONTENT[1000:201001]
-    assert hub.served_bytes == len(body)
+    wait_until(lambda: hub.served_bytes == len(body), what="the hub counts what it sent")
 
 
 def test_the_line_resets_twice_is_overloaded_once_and_falls_silent_once(

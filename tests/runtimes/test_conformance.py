@@ -13,7 +13,6 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import psutil
 import pytest
 
 from setup_manager import rehearsal
@@ -30,6 +29,7 @@ from tests.runtimes.fakes import fake_on_path
 from tests.runtimes.installed import Place, installed
 from tests.runtimes.ollama_standin import ollama_standin
 from tests.runtimes.test_ollama_registration import real_ollama
+from tests.support.processes import running_children
 
 WEIGHTS = next(Path(rehearsal.__file__).parent.glob("data/*.gguf"))
 SETTINGS = Settings(context=1024)
@@ -203,7 +203,7 @@ def test_an_opened_model_answers_is_measured_and_ends(subject: Subject) -> None:
         assert (started[0] > 0) == (claim is None)
         assert claim is None or claim.memory_bytes > 0
     served.end()
-    assert psutil.Process().children(recursive=True) == [] or subject.runtime.own_server
+    assert running_children() == [] or subject.runtime.own_server
 
 
 def test_a_refusal_to_go_on_ends_a_model_that_loads(subject: Subject) -> None:
@@ -216,7 +216,7 @@ def test_a_refusal_to_go_on_ends_a_model_that_loads(subject: Subject) -> None:
     with pytest.raises(SetupError) as caught, opened:
         pass
     assert caught.value.message == "enough"
-    assert psutil.Process().children(recursive=True) == [] or subject.runtime.own_server
+    assert running_children() == [] or subject.runtime.own_server
 
 
 def test_a_model_without_anything_to_run_is_an_error_with_a_way_on(subject: Subject) -> None:

@@ -7,7 +7,6 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-import psutil
 import pytest
 
 from setup_manager import rehearsal
@@ -24,6 +23,7 @@ from setup_manager.smoke.request import SmokeRequest, Watch
 from setup_manager.smoke.run import run_smoke
 from tests.runtimes.installed import Place, installed
 from tests.runtimes.random_gguf import write_random_drafter, write_random_projector
+from tests.support.processes import running_children
 
 pytestmark = pytest.mark.real_runtime
 WEIGHTS = next(Path(rehearsal.__file__).parent.glob("data/*.gguf"))
@@ -81,7 +81,7 @@ def test_nothing_is_left_running_after_a_test(
     runtime: Runtime, random_model: Path, watch: Watch
 ) -> None:
     run_smoke(runtime, request_for(runtime, installed(random_model)), watch)
-    assert psutil.Process().children(recursive=True) == []
+    assert running_children() == []
 
 
 def test_the_rehearsal_model_answers_rightly_and_is_measured(

@@ -22,6 +22,7 @@ from setup_manager.smoke.request import SmokeRequest, Watch
 from setup_manager.smoke.run import run_smoke
 from tests.runtimes.fakes import FakeServer
 from tests.runtimes.installed import installed
+from tests.support.processes import running_children
 
 GIB = 1024**3
 CALM = Watch(lambda: Reading(0.0, 8 * GIB, 16 * GIB))
@@ -92,7 +93,7 @@ def test_a_server_that_hangs_when_asked_is_ended_at_the_deadline(tmp_path: Path)
     with pytest.raises(SmokeFailedError) as caught:
         smoke(FakeServer(tmp_path, "hangs-when-asked"), total_seconds=1.0)
     assert "longer than 1 seconds" in caught.value.message
-    assert psutil.Process().children(recursive=True) == []
+    assert running_children() == []
 
 
 def test_gibberish_is_a_report_that_names_the_known_failure(tmp_path: Path) -> None:
@@ -150,7 +151,7 @@ def test_the_guard_ends_a_model_when_memory_runs_out(tmp_path: Path) -> None:
     with pytest.raises(SmokeFailedError) as caught:
         smoke(FakeServer(tmp_path, "hangs-when-asked"), watch=short)
     assert "memory was running out" in caught.value.message
-    assert psutil.Process().children(recursive=True) == []
+    assert running_children() == []
 
 
 def test_vram_is_the_difference_to_before_the_start(tmp_path: Path) -> None:

@@ -29,6 +29,8 @@ from pathlib import Path
 from typing import Any, TextIO
 
 SOURCES = Path(__file__).parents[2]
+PIDS: set[int] = set()
+"""The launchers that this process has started."""
 _OUTSIDE = ("requests", "psutil", "tqdm", "httpx2", "httpx", "yaml", "fsspec", "jinja2")
 _READ_AT_START = ("PYTHON", "LC_", "LANG")
 
@@ -105,6 +107,8 @@ class Launcher:
                 stdin=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
             )
+
+        PIDS.add(process.pid)
 
         def end() -> None:
             ours.close()
